@@ -1,0 +1,56 @@
+/**
+ * The one interface behind which training runs. State is canonical on every executor: float32, ONNX layout and
+ * names, moments `<weight>/m` and `<weight>/v`; so a checkpoint moves between executors. Several Programs
+ * (train, validate, adapters) share one State. Changing this file needs a decision record.
+ */
+import type { Graph } from '../onnx/graph';
+
+export type ExecutorName = 'webgpu' | 'wasm' | 'reference';
+
+export interface StateSpec {
+  readonly name: string;
+  readonly dims: readonly number[];
+}
+
+export interface State {
+  readonly specs: readonly StateSpec[];
+  read(names?: readonly string[]): Promise<Map<string, Float32Array>>;
+  write(values: ReadonlyMap<string, Float32Array>): Promise<void>;
+  /** A copy kept beside the live values on the device, for the best weights so far. */
+  snapshot(): Promise<void>;
+  restore(): Promise<void>;
+  dispose(): void;
+}
+
+export type Feed = Float32Array | Int32Array;
+export type Feeds = ReadonlyMap<string, Feed>;
+
+/** Result of one step. Reading waits for the device; not reading costs nothing. */
+export interface Ticket {
+  read(): Promise<Map<string, Float32Array>>;
+}
+
+export interface CompileOptions {
+  /** State entry -> graph output whose value replaces it when the step is done. */
+  readonly updates: ReadonlyMap<string, string>;
+  /** Graph outputs that a Ticket can read. */
+  readonly outputs: readonly string[];
+}
+
+export interface Program {
+  /** Feeds every graph input that is not in the State. Steps run in the order of the calls. */
+  step(feeds: Feeds): Ticket;
+  readonly stats: Readonly<Record<string, number>>;
+  dispose(): void;
+}
+
+export interface Executor {
+  readonly name: ExecutorName;
+  /** Kernel variants, threads and layout: equal ids on one device and build mean bit-equal runs. */
+  readonly planId: string;
+  /** Resolves with a sentence when the device is gone; later calls do nothing useful. */
+  readonly lost: Promise<string>;
+  createState(specs: readonly StateSpec[]): Promise<State>;
+  compile(graph: Graph, state: State, options: CompileOptions): Promise<Program>;
+  dispose(): void;
+}

@@ -1,0 +1,73 @@
+/**
+ * The in-memory ONNX model: the one model type of the studio. Plain data; transforms make a new Graph and
+ * share what they do not change. Weights are views on the bytes they were read from, never copies.
+ * Functions, control flow and external data are deliberately absent until an importer needs them.
+ */
+import type { DType, TensorArray } from '../core/dtype';
+
+export const INTERNAL_OPSET = 23;
+/** Domain of the operators that exist only while a model learns; never part of a ModelVersion. */
+export const TRAINING_DOMAIN = 'terrarium.training';
+
+export interface Tensor {
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  readonly data: TensorArray;
+}
+
+/** A static length, or the name of a symbolic one (`batch`). */
+export type Dim = number | string;
+
+export interface TensorType {
+  readonly dtype: DType;
+  readonly dims: readonly Dim[];
+}
+
+export interface ValueInfo extends TensorType {
+  readonly name: string;
+}
+
+export type Attribute =
+  | { readonly type: 'int'; readonly value: number }
+  | { readonly type: 'float'; readonly value: number }
+  | { readonly type: 'string'; readonly value: string }
+  | { readonly type: 'tensor'; readonly value: Tensor }
+  | { readonly type: 'ints'; readonly value: readonly number[] }
+  | { readonly type: 'floats'; readonly value: readonly number[] }
+  | { readonly type: 'strings'; readonly value: readonly string[] };
+
+export interface Node {
+  /** Unique in its graph. */
+  readonly name: string;
+  readonly op: string;
+  /** `''` is ai.onnx. */
+  readonly domain: string;
+  /** Value names; `''` is an omitted optional input. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: ReadonlyMap<string, Attribute>;
+}
+
+export interface Graph {
+  readonly name: string;
+  readonly opsets: ReadonlyMap<string, number>;
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  /** In an order in which each node's inputs are already known. */
+  readonly nodes: readonly Node[];
+  readonly initializers: ReadonlyMap<string, Tensor>;
+  /** Types of inner values where they are known (shape inference fills it). */
+  readonly valueInfo: ReadonlyMap<string, TensorType>;
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly docString: string;
+}
+
+export const attr = {
+  int: (value: number): Attribute => ({ type: 'int', value }),
+  float: (value: number): Attribute => ({ type: 'float', value }),
+  string: (value: string): Attribute => ({ type: 'string', value }),
+  tensor: (value: Tensor): Attribute => ({ type: 'tensor', value }),
+  ints: (value: readonly number[]): Attribute => ({ type: 'ints', value }),
+  floats: (value: readonly number[]): Attribute => ({ type: 'floats', value }),
+  strings: (value: readonly string[]): Attribute => ({ type: 'strings', value }),
+};

@@ -1,0 +1,452 @@
+/**
+ * The contracts between the page and its workers, and between workers. Every method is called over Comlink:
+ * arguments and results are structured clones (ArrayBuffers transferred where marked), errors are rebuilt as
+ * AppError (protocol/errors.ts), and a long call takes a `callId` that `cancel` names. Callbacks are Comlink
+ * proxies of plain functions; an AbortSignal never crosses.
+ */
+import type {
+  Checkpoint,
+  ChunkRef,
+  DatasetManifest,
+  DatasetVersion,
+  DataFinding,
+  Evaluation,
+  ExecutorChoice,
+  ExecutorName,
+  FittedRecipe,
+  Id,
+  ImportanceReport,
+  LoopState,
+  MetricPoint,
+  ModelVersion,
+  PairedComparison,
+  PredictionRow,
+  Project,
+  ProjectEdit,
+  Run,
+  RunConfig,
+  SplitPart,
+  Stage,
+  TaskType,
+} from './entities';
+
+/** Progress of a long call: the step in words, and how far where that is known. */
+export interface Progress {
+  readonly label: string;
+  readonly done?: number;
+  readonly total?: number;
+  readonly unit?: 'bytes' | 'rows' | 'steps' | 'items';
+}
+export type OnProgress = (progress: Progress) => void;
+
+// ---- store worker: the only owner of Dexie ----------------------------------------------------------------
+
+export interface StoreApi {
+  /** Opens the databases, finishes or rolls back what a crash left, and says what it found. */
+  open(): Promise<StoreStatus>;
+  /** Bytes are hashed and written once; equal bytes give the same reference. `bytes` is transferred. */
+  putChunk(bytes: ArrayBuffer): Promise<ChunkRef>;
+  /** Verified on read; `store/corrupt` names the chunk. */
+  getChunk(ref: ChunkRef): Promise<ArrayBuffer>;
+  putDataset(manifest: DatasetManifest): Promise<DatasetVersion>;
+  getDataset(id: Id): Promise<DatasetVersion>;
+  listDatasets(): Promise<readonly DatasetVersion[]>;
+
+  createProject(
+    project: Omit<
+      Project,
+      'id' | 'createdAt' | 'updatedAt' | 'trashedAt' | 'testOpened' | 'revision'
+    >,
+  ): Promise<Project>;
+  editProject(id: Id, revision: number, edit: ProjectEdit): Promise<Project>;
+  getProject(id: Id): Promise<Project>;
+  listProjects(options?: { trashed?: boolean }): Promise<readonly Project[]>;
+  duplicateProject(id: Id): Promise<Project>;
+  /** What goes with it and how many bytes nothing else references. */
+  describeDeletion(
+    id: Id,
+  ): Promise<{ readonly runs: number; readonly models: number; readonly bytes: number }>;
+  trashProject(id: Id): Promise<Project>;
+  restoreProject(id: Id): Promise<Project>;
+  eraseProject(id: Id): Promise<{ readonly bytes: number }>;
+  /** Counts an opening of the sealed test part and returns the project. */
+  openTest(id: Id): Promise<Project>;
+
+  createRun(run: Omit<Run, 'id' | 'number'>): Promise<Run>;
+  updateRun(id: Id, change: Partial<Omit<Run, 'id' | 'projectId' | 'number'>>): Promise<Run>;
+  getRun(id: Id): Promise<Run>;
+  listRuns(projectId: Id): Promise<readonly Run[]>;
+  /** Writes the other slot, then flips the pointer in a strict transaction. Buffers are transferred. */
+  putCheckpoint(
+    checkpoint: Omit<Checkpoint, 'state' | 'best' | 'createdAt' | 'format'>,
+    state: ArrayBuffer,
+    best: ArrayBuffer | null,
+  ): Promise<void>;
+  getCheckpoint(
+    runId: Id,
+  ): Promise<{
+    readonly checkpoint: Checkpoint;
+    readonly state: ArrayBuffer;
+    readonly best: ArrayBuffer | null;
+  } | null>;
+
+  putModel(
+    model: Omit<ModelVersion, 'id' | 'number' | 'createdAt' | 'file' | 'format' | 'trashedAt'>,
+    file: ArrayBuffer,
+  ): Promise<ModelVersion>;
+  getModel(id: Id): Promise<ModelVersion>;
+  listModels(projectId: Id): Promise<readonly ModelVersion[]>;
+  /** Making one champion retires the former champion of the project. */
+  setStage(id: Id, stage: Stage): Promise<ModelVersion>;
+  renameModel(id: Id, name: string): Promise<ModelVersion>;
+  trashModel(id: Id): Promise<ModelVersion>;
+  restoreModel(id: Id): Promise<ModelVersion>;
+
+  putEvaluation(
+    evaluation: Omit<Evaluation, 'id' | 'createdAt' | 'format'>,
+    predictions: readonly PredictionRow[],
+  ): Promise<Evaluation>;
+  listEvaluations(projectId: Id): Promise<readonly Evaluation[]>;
+  getPredictions(evaluationId: Id): Promise<readonly PredictionRow[]>;
+
+  /** `.terrarium`: one zip with a manifest and hashes; with or without the rows. */
+  exportProject(
+    id: Id,
+    options: { readonly withData: boolean },
+  ): Promise<{ readonly bytes: ArrayBuffer; readonly contents: readonly string[] }>;
+  importProject(bytes: ArrayBuffer): Promise<Project>;
+
+  getSetting(key: string): Promise<unknown>;
+  setSetting(key: string, value: unknown): Promise<void>;
+  usage(): Promise<{ readonly bytes: number; readonly quota: number; readonly persisted: boolean }>;
+  /** Removes chunks that nothing references; returns the bytes freed. */
+  collectGarbage(): Promise<number>;
+  /** RELIABILITY's invariants: every problem found, in words; empty is healthy. */
+  verify(): Promise<readonly string[]>;
+  eraseEverything(): Promise<void>;
+  /** Gives another worker its own connection to this store. The port is transferred. */
+  connect(port: MessagePort): void;
+}
+
+export interface StoreStatus {
+  readonly version: number;
+  /** Runs that were running when the tab went away; they can be resumed. */
+  readonly interrupted: readonly Run[];
+  readonly readOnly: boolean;
+}
+
+// ---- data worker ------------------------------------------------------------------------------------------
+
+export interface DataApi {
+  connectStore(port: MessagePort): void;
+  /** Parses in this worker's disposable parse worker; `file` is streamed. */
+  importTable(
+    callId: string,
+    file: Blob,
+    source: { readonly name: string; readonly kind: 'file' | 'paste' },
+    onProgress: OnProgress,
+  ): Promise<ImportResult>;
+  importEmbedded(
+    callId: string,
+    name: 'penguins' | 'digits',
+    onProgress: OnProgress,
+  ): Promise<ImportResult>;
+  cancel(callId: string): void;
+  /** Histograms and counts for the Data screen, stacked by target where one is given. */
+  summarise(datasetId: Id, target: string | null): Promise<DatasetSummary>;
+  /** Rows as shown text (`''` for missing), filtered and windowed; at most 500 a call. */
+  rows(datasetId: Id, query: RowQuery): Promise<RowPage>;
+  /** Pictures of an image dataset: uint8 CHW each. */
+  images(datasetId: Id, rows: readonly number[]): Promise<readonly ImageItem[]>;
+  suggestTarget(
+    datasetId: Id,
+  ): Promise<{ readonly column: string; readonly task: TaskType; readonly reason: string }>;
+  /** Everything said before training: columns left out and why, warnings, rows set aside. */
+  inspect(
+    config: Pick<RunConfig, 'datasetId' | 'target' | 'task' | 'recipe' | 'split'>,
+  ): Promise<Inspection>;
+  /** Fits the recipe on the training part only and returns it with sizes of the parts. */
+  prepare(config: RunConfig): Promise<Prepared>;
+  /** Streams batches to the train worker over `port` by the protocol in protocol/batches.ts. */
+  serveBatches(config: RunConfig, port: MessagePort): Promise<void>;
+  /** Raw model inputs and truths of a part, for evaluation and calibration. Test rows only with `unsealed`. */
+  readPart(
+    config: RunConfig,
+    recipe: FittedRecipe,
+    part: SplitPart | 'all',
+    options: { readonly unsealed: boolean; readonly limit?: number },
+  ): Promise<RawPart>;
+  /** Parses a table for prediction: the columns the recipe names, plus the original text lines. */
+  readForPrediction(
+    callId: string,
+    file: Blob,
+    recipe: FittedRecipe,
+    onProgress: OnProgress,
+  ): Promise<PredictionTable>;
+}
+
+export interface ImportResult {
+  readonly dataset: DatasetVersion;
+  readonly findings: readonly DataFinding[];
+  /** What was understood: `;` · decimal comma · windows-1252. */
+  readonly understood: readonly string[];
+}
+
+export interface DatasetSummary {
+  readonly rows: number;
+  readonly classes: readonly string[];
+  readonly columns: readonly ColumnSummary[];
+}
+
+export interface ColumnSummary {
+  readonly name: string;
+  readonly kind: string;
+  readonly missing: number;
+  readonly distinct: number;
+  readonly bars: readonly {
+    readonly label: string;
+    readonly low?: number;
+    readonly high?: number;
+    readonly count: number;
+    /** by class, in order of `classes` */ readonly stacks: readonly number[];
+  }[];
+  readonly mean?: number;
+  readonly median?: number;
+  readonly min?: number;
+  readonly max?: number;
+}
+
+export interface RowQuery {
+  readonly offset: number;
+  readonly limit: number;
+  readonly filter?: {
+    readonly column: string;
+    readonly low?: number;
+    readonly high?: number;
+    readonly values?: readonly string[];
+  };
+  readonly rows?: readonly number[];
+}
+
+export interface RowPage {
+  readonly total: number;
+  readonly columns: readonly string[];
+  readonly rows: readonly { readonly row: number; readonly cells: readonly string[] }[];
+}
+
+export interface ImageItem {
+  readonly row: number;
+  readonly label: string;
+  readonly pixels: Uint8Array;
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+export interface Inspection {
+  readonly features: readonly {
+    readonly column: string;
+    readonly used: boolean;
+    readonly reason: string | null;
+    readonly kind: string;
+  }[];
+  readonly findings: readonly DataFinding[];
+  readonly usableRows: number;
+  readonly setAside: number;
+  readonly parts: Readonly<Record<SplitPart, number>>;
+}
+
+export interface Prepared {
+  readonly recipe: FittedRecipe;
+  readonly parts: Readonly<Record<SplitPart, number>>;
+  readonly classCounts: readonly number[];
+  readonly findings: readonly DataFinding[];
+}
+
+/** Feeds of a ModelVersion's own inputs (not features), plus truths. */
+export interface RawPart {
+  readonly inputs: readonly {
+    readonly name: string;
+    readonly dtype: 'float32' | 'int64' | 'uint8';
+    readonly dims: readonly number[];
+    readonly data: Float32Array | BigInt64Array | Uint8Array;
+  }[];
+  /** Class index or target value (original units) of each row. */
+  readonly truth: Float64Array;
+  /** Row of the DatasetVersion. */
+  readonly rows: Uint32Array;
+}
+
+export interface PredictionTable extends Omit<RawPart, 'truth'> {
+  readonly header: readonly string[];
+  readonly cells: readonly (readonly string[])[];
+  readonly delimiter: string;
+  readonly findings: readonly string[];
+}
+
+// ---- train worker: owns the device ------------------------------------------------------------------------
+
+export interface TrainApi {
+  connectStore(port: MessagePort): void;
+  /** Measures what this computer offers; remembered by the page. */
+  probe(onProgress: OnProgress): Promise<ProbeReport>;
+  /**
+   * Trains until done, paused, stopped or failed, and resolves with the finished record. The State is read and
+   * checkpointed through the store; `batches` is the data worker's port. `resume` continues from the checkpoint.
+   */
+  run(
+    request: TrainRequest,
+    batches: MessagePort,
+    onEvent: (event: TrainEvent) => void,
+  ): Promise<TrainOutcome>;
+  pause(runId: Id): void;
+  resume(runId: Id): void;
+  /** Ends after the step under way and keeps the best weights so far. */
+  stop(runId: Id): void;
+}
+
+export interface TrainRequest {
+  readonly runId: Id;
+  readonly config: RunConfig;
+  readonly prepared: Prepared;
+  readonly executor: ExecutorName;
+  readonly resume: boolean;
+  readonly checkpointEverySeconds: number;
+}
+
+export type TrainEvent =
+  | { readonly type: 'phase'; readonly progress: Progress }
+  | {
+      readonly type: 'started';
+      readonly planId: string;
+      readonly label: string;
+      readonly graphHash: string;
+      readonly stepsTotal: number;
+      readonly weights: number;
+    }
+  | {
+      readonly type: 'points';
+      readonly points: readonly MetricPoint[];
+      readonly step: number;
+      readonly secondsLeft: number;
+      readonly examplesPerSecond: number;
+      readonly stepMs: number;
+    }
+  | {
+      readonly type: 'hardest';
+      readonly examples: readonly {
+        readonly row: number;
+        readonly actual: number;
+        readonly predicted: number;
+        readonly loss: number;
+      }[];
+    }
+  | { readonly type: 'checkpoint'; readonly step: number }
+  | { readonly type: 'state'; readonly state: 'running' | 'paused' };
+
+export interface TrainOutcome {
+  readonly status: 'done' | 'stopped';
+  /** The finished forward graph with recipe inside, as a `.onnx` file. Transferred. */
+  readonly model: ArrayBuffer;
+  readonly graphHash: string;
+  readonly weights: number;
+  readonly loop: LoopState;
+  readonly stepsDone: number;
+  readonly seconds: number;
+  readonly examplesPerSecond: number;
+  readonly best: NonNullable<Run['best']>;
+}
+
+export interface ProbeReport {
+  readonly chosen: ExecutorName;
+  /** One sentence a person understands. */
+  readonly reason: string;
+  readonly webgpu: {
+    readonly label: string;
+    readonly gflops: number;
+    readonly stepMs: number;
+    readonly software: boolean;
+  } | null;
+  readonly wasm: { readonly threads: number; readonly gflops: number; readonly stepMs: number };
+}
+
+// ---- infer worker: onnxruntime-web, what is shipped -------------------------------------------------------
+
+export interface InferApi {
+  connectStore(port: MessagePort): void;
+  /** Output tensors for raw inputs; keeps the session of the last few models. */
+  predict(model: ChunkRef, inputs: RawPart['inputs']): Promise<PredictionBatch>;
+  evaluate(
+    callId: string,
+    request: EvaluateRequest,
+    onProgress: OnProgress,
+  ): Promise<EvaluateResult>;
+  importance(
+    callId: string,
+    model: ChunkRef,
+    recipe: FittedRecipe,
+    part: RawPart,
+    seed: number,
+    onProgress: OnProgress,
+  ): Promise<ImportanceReport>;
+  compare(
+    a: readonly PredictionRow[],
+    b: readonly PredictionRow[],
+    task: TaskType,
+  ): Promise<PairedComparison>;
+  /** int8 copies. Static quantisation calibrates on the part given (training rows). */
+  quantise(
+    callId: string,
+    model: ChunkRef,
+    mode: 'int8-dynamic' | 'int8-static',
+    calibration: RawPart | null,
+    onProgress: OnProgress,
+  ): Promise<{ readonly model: ArrayBuffer; readonly notes: readonly string[] }>;
+  /** Reads a person's `.onnx`, checks it and says what it is. */
+  inspectModel(file: ArrayBuffer): Promise<InspectedModel>;
+  /** A single HTML page that runs the model from file:// by the reference interpreter. */
+  exportPage(model: ChunkRef, version: ModelVersion): Promise<ArrayBuffer>;
+  /** A prediction CSV in the order of the file given; formula cells neutralised. */
+  predictTable(
+    callId: string,
+    model: ChunkRef,
+    recipe: FittedRecipe,
+    table: PredictionTable,
+    onProgress: OnProgress,
+  ): Promise<ArrayBuffer>;
+  cancel(callId: string): void;
+}
+
+export interface PredictionBatch {
+  readonly rows: number;
+  /** Classification: row-major [rows, classes]; regression: [rows]. */
+  readonly values: Float32Array;
+  readonly milliseconds: number;
+}
+
+export interface EvaluateRequest {
+  readonly model: ChunkRef;
+  readonly task: TaskType;
+  readonly classes: readonly string[];
+  readonly part: RawPart;
+  readonly measureLatency: boolean;
+  readonly seed: number;
+}
+
+export interface EvaluateResult {
+  readonly report: Evaluation['report'];
+  readonly latency: Evaluation['latency'];
+  readonly predictions: readonly PredictionRow[];
+}
+
+export interface InspectedModel {
+  readonly graphHash: string;
+  readonly weights: number;
+  readonly bytes: number;
+  readonly signature: ModelVersion['signature'];
+  readonly recipe: FittedRecipe | null;
+  readonly operators: readonly { readonly op: string; readonly count: number }[];
+  readonly problems: readonly string[];
+}
+
+export type { ExecutorChoice };

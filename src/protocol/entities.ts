@@ -1,0 +1,543 @@
+/**
+ * The words of the studio as records: what the store keeps and every part speaks. Immutable manifests carry
+ * `format: 1`; a Project is the only mutable one. Ids of immutable things are SHA-256 of their canonical JSON.
+ */
+export type Id = string;
+/** Milliseconds since 1970. */
+export type Timestamp = number;
+
+export type TaskType = 'classification' | 'regression';
+
+// ---- data -------------------------------------------------------------------------------------------------
+
+/** What a column is taken for. Only `numeric` and `categorical` reach a model; the rest is kept and shown. */
+export type ColumnKind = 'numeric' | 'categorical' | 'identifier' | 'constant' | 'text' | 'date';
+
+export interface ChunkRef {
+  readonly sha256: string;
+  readonly storageKey: string;
+  readonly bytes: number;
+}
+
+/** Where a stored column's values lie: one little-endian array over the chunks, in row order. */
+export interface ColumnManifest {
+  readonly name: string;
+  readonly kind: ColumnKind;
+  /** numeric: float64 with NaN for missing; everything else: int32 codes into `vocabulary`, -1 for missing. */
+  readonly storage: 'float64' | 'codes';
+  /** Distinct texts in order of first appearance; empty for numeric. Stored as a chunk when large. */
+  readonly vocabulary: readonly string[];
+  readonly missing: number;
+  readonly distinct: number;
+  /** Numeric only. */
+  readonly min?: number;
+  readonly max?: number;
+  readonly chunks: readonly ChunkRef[];
+}
+
+export interface TableManifest {
+  readonly format: 1;
+  readonly type: 'table';
+  readonly name: string;
+  readonly rows: number;
+  readonly columns: readonly ColumnManifest[];
+  readonly source: DataSource;
+}
+
+export interface ImagesManifest {
+  readonly format: 1;
+  readonly type: 'images';
+  readonly name: string;
+  readonly rows: number;
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+  readonly classes: readonly string[];
+  /** uint8 NCHW pixels. */
+  readonly pixels: readonly ChunkRef[];
+  /** uint8 class index of each image. */
+  readonly labels: readonly ChunkRef[];
+  readonly source: DataSource;
+}
+
+export type DatasetManifest = TableManifest | ImagesManifest;
+
+export interface DataSource {
+  readonly kind: 'embedded' | 'file' | 'paste' | 'project-file';
+  readonly name: string;
+  readonly licence?: string;
+  readonly origin?: string;
+}
+
+export interface DatasetVersion {
+  readonly id: Id;
+  readonly createdAt: Timestamp;
+  readonly manifest: DatasetManifest;
+}
+
+/** Why a column is left out, or a warning before training. `message` is for people. */
+export interface DataFinding {
+  readonly code:
+    | 'identifier'
+    | 'constant'
+    | 'free-text'
+    | 'date'
+    | 'too-many-categories'
+    | 'few-rows'
+    | 'small-class'
+    | 'suspicious'
+    | 'missing-target';
+  readonly column?: string;
+  readonly message: string;
+}
+
+// ---- goal, recipe, split ----------------------------------------------------------------------------------
+
+export type MetricName = 'accuracy' | 'f1_macro' | 'mae' | 'rmse' | 'r2';
+
+export interface Gate {
+  readonly kind: 'metric' | 'size' | 'latency';
+  /** Only for `metric`. */
+  readonly metric?: MetricName;
+  /** metric: the metric's own unit (fractions for accuracy); size: bytes; latency: milliseconds. */
+  readonly threshold: number;
+}
+
+export type GateOutcome = 'met' | 'not-met' | 'too-few';
+
+export interface RecipeConfig {
+  readonly format: 1;
+  /** Column name -> use it as a feature or not; columns not named follow the automatic choice. */
+  readonly use: Readonly<Record<string, boolean>>;
+  readonly imputeNumeric: 'median' | 'mean';
+  readonly standardise: boolean;
+}
+
+/** A recipe after fitting on the training part: all that serving needs, as plain figures. */
+export interface FittedRecipe {
+  readonly format: 1;
+  readonly input:
+    | {
+        readonly type: 'table';
+        readonly numeric: readonly NumericFeature[];
+        readonly categorical: readonly CategoricalFeature[];
+      }
+    | {
+        readonly type: 'images';
+        readonly channels: number;
+        readonly height: number;
+        readonly width: number;
+      };
+  /** Shape of one row of features: `[F]` or `[C, H, W]`. */
+  readonly featureDims: readonly number[];
+  readonly target:
+    | {
+        readonly task: 'classification';
+        readonly column: string;
+        readonly classes: readonly string[];
+      }
+    | {
+        readonly task: 'regression';
+        readonly column: string;
+        readonly mean: number;
+        readonly scale: number;
+      };
+}
+
+export interface NumericFeature {
+  readonly column: string;
+  readonly impute: number;
+  readonly mean: number;
+  readonly scale: number;
+  /** Range seen in training, for "outside what it has seen". */
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface CategoricalFeature {
+  readonly column: string;
+  /** Code 0 missing, 1 other, 2… these, in this order. */
+  readonly vocabulary: readonly string[];
+  readonly typical: string;
+}
+
+export interface SplitConfig {
+  readonly kind: 'stratified';
+  readonly train: number;
+  readonly validation: number;
+  readonly test: number;
+  readonly seed: number;
+}
+
+export type SplitPart = 'train' | 'validation' | 'test';
+
+// ---- model and training -----------------------------------------------------------------------------------
+
+export type Activation = 'relu' | 'tanh' | 'sigmoid' | 'gelu';
+
+export type BlueprintConfig =
+  | { readonly kind: 'linear' }
+  | {
+      readonly kind: 'mlp';
+      readonly hidden: readonly number[];
+      readonly activation: Activation;
+      readonly dropout: number;
+    }
+  | {
+      readonly kind: 'cnn';
+      /** Channels of each block: conv 3x3, batch norm, relu, pool 2x2. */
+      readonly channels: readonly number[];
+      readonly batchNorm: boolean;
+      readonly pool: 'max' | 'average';
+      /** Global average pool before the dense head, else flatten. */
+      readonly globalPool: boolean;
+      /** Width of a hidden dense layer after the blocks; 0 for none. */
+      readonly dense: number;
+      readonly dropout: number;
+    };
+
+export type OptimiserConfig =
+  | { readonly kind: 'sgd'; readonly momentum: number }
+  | {
+      readonly kind: 'adam';
+      readonly beta1: number;
+      readonly beta2: number;
+      readonly epsilon: number;
+    }
+  | {
+      readonly kind: 'adamw';
+      readonly beta1: number;
+      readonly beta2: number;
+      readonly epsilon: number;
+      readonly weightDecay: number;
+    };
+
+export interface ScheduleConfig {
+  readonly kind: 'constant' | 'cosine';
+  /** Share of all steps spent rising linearly from 0. */
+  readonly warmup: number;
+}
+
+export interface AugmentConfig {
+  /** Largest shift in pixels, rotation in degrees, and zoom as a fraction (0.1 = 0.9 to 1.1). */
+  readonly shift: number;
+  readonly rotate: number;
+  readonly zoom: number;
+}
+
+export interface TrainingConfig {
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  readonly optimiser: OptimiserConfig;
+  readonly schedule: ScheduleConfig;
+  /** Global gradient norm above which gradients are scaled down; 0 for none. */
+  readonly clipNorm: number;
+  readonly loss: 'softmax-ce' | 'bce' | 'mse' | 'huber';
+  readonly classWeights: 'none' | 'balanced';
+  /** Epochs without a better validation loss before stopping; 0 for never. */
+  readonly patience: number;
+  readonly augment: AugmentConfig | null;
+  /** Stop at the end of the epoch that passes this many seconds; null for no limit. Not repeatable when it bites. */
+  readonly maxSeconds: number | null;
+}
+
+export type ExecutorChoice = 'auto' | 'webgpu' | 'wasm' | 'reference';
+
+/** Everything that decides a Run's outcome. Its canonical JSON is hashed into the Run's id. */
+export interface RunConfig {
+  readonly format: 1;
+  readonly datasetId: Id;
+  readonly target: string;
+  readonly task: TaskType;
+  readonly recipe: RecipeConfig;
+  readonly split: SplitConfig;
+  readonly blueprint: BlueprintConfig;
+  readonly training: TrainingConfig;
+  readonly seed: number;
+  readonly executor: ExecutorChoice;
+}
+
+export type RunStatus =
+  'preparing' | 'running' | 'paused' | 'interrupted' | 'done' | 'stopped' | 'failed';
+
+/** One point of the curves: after a step (training) or an epoch (validation). */
+export interface MetricPoint {
+  readonly step: number;
+  readonly epoch: number;
+  readonly series: 'training' | 'validation';
+  readonly loss: number;
+  /** accuracy or RMSE on validation; absent on training points. */
+  readonly metric?: number;
+  readonly learningRate?: number;
+  readonly gradNorm?: number;
+}
+
+export interface Run {
+  readonly id: Id;
+  readonly projectId: Id;
+  readonly number: number;
+  readonly name: string;
+  readonly role: 'model' | 'baseline';
+  readonly config: RunConfig;
+  readonly status: RunStatus;
+  readonly createdAt: Timestamp;
+  readonly finishedAt: Timestamp | null;
+  /** Executor that really ran, why it was chosen, plan id and device in words. */
+  readonly device: {
+    readonly executor: ExecutorName;
+    readonly reason: string;
+    readonly planId: string;
+    readonly label: string;
+  } | null;
+  readonly graphHash: string | null;
+  readonly codeVersion: string;
+  readonly curve: readonly MetricPoint[];
+  readonly best: {
+    readonly epoch: number;
+    readonly loss: number;
+    readonly metric: number;
+    readonly correct?: number;
+    readonly total?: number;
+  } | null;
+  readonly seconds: number;
+  readonly examplesPerSecond: number;
+  readonly stepsDone: number;
+  readonly stepsTotal: number;
+  readonly modelVersionId: Id | null;
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+export type ExecutorName = 'webgpu' | 'wasm' | 'reference';
+
+/** Two-slot checkpoint: State, best State, and where the loop stood. */
+export interface Checkpoint {
+  readonly format: 1;
+  readonly runId: Id;
+  readonly step: number;
+  readonly epoch: number;
+  readonly createdAt: Timestamp;
+  readonly planId: string;
+  readonly executor: ExecutorName;
+  /** Tensors in order, laid end to end as float32 in `state` (and `best`). */
+  readonly tensors: readonly { readonly name: string; readonly dims: readonly number[] }[];
+  readonly state: ChunkRef;
+  readonly best: ChunkRef | null;
+  /** Loop state that must survive: early stopping, curve so far, elapsed seconds. */
+  readonly loop: LoopState;
+}
+
+export interface LoopState {
+  readonly curve: readonly MetricPoint[];
+  readonly bestLoss: number | null;
+  readonly bestEpoch: number;
+  readonly bestMetric: number | null;
+  readonly epochsWithoutGain: number;
+  readonly seconds: number;
+  /** Loss sums of the epoch under way, so that its mean is right after resuming. */
+  readonly epochLossSum: number;
+  readonly epochLossWeight: number;
+}
+
+// ---- models and evaluations -------------------------------------------------------------------------------
+
+export type Stage = 'draft' | 'candidate' | 'champion' | 'retired';
+
+export interface ModelSignature {
+  readonly task: TaskType;
+  readonly classes: readonly string[];
+  /** Graph inputs with symbolic `batch`. */
+  readonly inputs: readonly {
+    readonly name: string;
+    readonly dtype: string;
+    readonly dims: readonly (number | string)[];
+  }[];
+  readonly outputs: readonly {
+    readonly name: string;
+    readonly dtype: string;
+    readonly dims: readonly (number | string)[];
+  }[];
+}
+
+export interface ModelVersion {
+  readonly id: Id;
+  readonly format: 1;
+  readonly projectId: Id;
+  readonly number: number;
+  readonly name: string;
+  readonly stage: Stage;
+  readonly createdAt: Timestamp;
+  readonly kind: 'float32' | 'int8-dynamic' | 'int8-static' | 'imported';
+  readonly runId: Id | null;
+  /** The model this one was made from (compression). */
+  readonly parentId: Id | null;
+  readonly datasetId: Id | null;
+  readonly graphHash: string;
+  /** The `.onnx` file's bytes: the model itself. */
+  readonly file: ChunkRef;
+  readonly signature: ModelSignature;
+  readonly recipe: FittedRecipe | null;
+  readonly weights: number;
+  readonly trashedAt: Timestamp | null;
+}
+
+/** A figure never stands alone: value with its 95 % interval. */
+export interface Estimate {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface Evaluation {
+  readonly id: Id;
+  readonly format: 1;
+  readonly projectId: Id;
+  readonly modelVersionId: Id;
+  readonly datasetId: Id;
+  readonly part: SplitPart | 'all';
+  readonly createdAt: Timestamp;
+  readonly rows: number;
+  readonly report: ClassificationReport | RegressionReport;
+  /** Median and 95th percentile for one row, and rows a second in batches, on this device. */
+  readonly latency: LatencyReport;
+  readonly bytes: number;
+}
+
+export interface LatencyReport {
+  readonly medianMs: number;
+  readonly p95Ms: number;
+  readonly rowsPerSecond: number;
+  readonly provider: string;
+}
+
+export interface ClassificationReport {
+  readonly task: 'classification';
+  readonly classes: readonly string[];
+  readonly accuracy: Estimate;
+  readonly correct: number;
+  readonly total: number;
+  readonly logLoss: number;
+  readonly macro: { readonly precision: number; readonly recall: number; readonly f1: Estimate };
+  readonly perClass: readonly {
+    readonly label: string;
+    readonly support: number;
+    readonly precision: Estimate;
+    readonly recall: Estimate;
+    readonly f1: Estimate;
+  }[];
+  /** [true class][predicted class] counts. */
+  readonly confusion: readonly (readonly number[])[];
+  /** One-vs-rest, per class; at most 200 points each. */
+  readonly roc: readonly {
+    readonly label: string;
+    readonly auc: number;
+    readonly points: readonly CurvePoint[];
+  }[];
+  readonly pr: readonly {
+    readonly label: string;
+    readonly averagePrecision: number;
+    readonly points: readonly CurvePoint[];
+  }[];
+  readonly reliability: {
+    readonly ece: number;
+    readonly bins: readonly {
+      readonly low: number;
+      readonly high: number;
+      readonly count: number;
+      readonly confidence: number;
+      readonly accuracy: number;
+    }[];
+  };
+}
+
+/** ROC: x false-positive rate, y true-positive rate. PR: x recall, y precision. */
+export interface CurvePoint {
+  readonly threshold: number;
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface RegressionReport {
+  readonly task: 'regression';
+  readonly mae: Estimate;
+  readonly rmse: Estimate;
+  readonly r2: Estimate;
+  readonly total: number;
+  readonly residuals: {
+    readonly histogram: readonly {
+      readonly low: number;
+      readonly high: number;
+      readonly count: number;
+    }[];
+  };
+}
+
+/** Predictions of an Evaluation row by row, kept as one chunk each; row = row of the DatasetVersion. */
+export interface PredictionRow {
+  readonly row: number;
+  readonly actual: number;
+  readonly predicted: number;
+  /** Classification: probability of each class. */
+  readonly probabilities: readonly number[];
+}
+
+export interface ImportanceReport {
+  readonly metric: 'accuracy' | 'rmse';
+  readonly baseline: number;
+  readonly features: readonly { readonly column: string; readonly drop: Estimate }[];
+}
+
+/** Paired comparison of two models on the same rows. */
+export interface PairedComparison {
+  readonly rows: number;
+  /** Loss of accuracy (or rise of RMSE) from a to b, positive is worse, with its 95 % interval. */
+  readonly loss: Estimate;
+  readonly onlyARight: number;
+  readonly onlyBRight: number;
+}
+
+// ---- project ----------------------------------------------------------------------------------------------
+
+export interface Project {
+  readonly id: Id;
+  readonly name: string;
+  readonly createdAt: Timestamp;
+  readonly updatedAt: Timestamp;
+  readonly trashedAt: Timestamp | null;
+  /** Set for projects of a temporary session: erased at "Finish here". */
+  readonly temporary: boolean;
+  readonly starter: 'penguins' | 'digits' | null;
+  readonly datasetId: Id | null;
+  readonly target: string | null;
+  readonly task: TaskType | null;
+  readonly gates: readonly Gate[];
+  readonly recipe: RecipeConfig;
+  readonly split: SplitConfig;
+  readonly blueprint: BlueprintConfig | null;
+  readonly training: TrainingConfig | null;
+  readonly seed: number;
+  readonly executor: ExecutorChoice;
+  /** How often the sealed test part was opened; never goes down. */
+  readonly testOpened: number;
+  /** Counts every write; a writer holding an older revision is refused (`store/conflict`). */
+  readonly revision: number;
+}
+
+/** The fields of a Project that a person edits. */
+export type ProjectEdit = Partial<
+  Pick<
+    Project,
+    | 'name'
+    | 'datasetId'
+    | 'target'
+    | 'task'
+    | 'gates'
+    | 'recipe'
+    | 'split'
+    | 'blueprint'
+    | 'training'
+    | 'seed'
+    | 'executor'
+    | 'temporary'
+  >
+>;
