@@ -132,7 +132,10 @@ export interface StoreStatus {
   readonly version: number;
   /** Runs that were running when the tab went away; they can be resumed. */
   readonly interrupted: readonly Run[];
+  /** The storage was written by a newer Terrarium: everything can be read and exported, nothing written. */
   readonly readOnly: boolean;
+  /** Bytes of unfinished imports that were rolled back. */
+  readonly rolledBack?: number;
 }
 
 // ---- data worker ------------------------------------------------------------------------------------------

@@ -73,6 +73,8 @@ export interface DatasetVersion {
   readonly id: Id;
   readonly createdAt: Timestamp;
   readonly manifest: DatasetManifest;
+  /** Came with a project file that left the rows out: there is nothing to read until the source is imported again. */
+  readonly rowsLeftOut?: boolean;
 }
 
 /** Why a column is left out, or a warning before training. `message` is for people. */
