@@ -1,0 +1,334 @@
+/**
+ * One run's course: which step is next, what is in flight, the figures so far, and the best weights. The loop
+ * decides when each of these happens.
+ */
+import { AppError } from '../core/errors';
+import { fillDropoutMask } from '../core/philox';
+import type { Ticket } from '../engine/executor';
+import type { MetricPoint, TrainingConfig } from '../protocol/entities';
+import type { Batch, BatchCursor } from './batch-source';
+import type { LoopEvent, LoopRequest, LoopSummary, MaskInput, Tensors } from './loop-types';
+import { batchFeeds, scalar, validate } from './validation';
+import type { Validation } from './validation';
+
+/** At most so many points of the training curve, each the mean loss since the one before. */
+const CURVE_POINTS = 400;
+/** Steps in a row whose gradient norm may be infinite (and whose update the device skips) before we give up. */
+const SKIPS_ALLOWED = 5;
+
+export function stepsPerEpoch(rows: number, batchSize: number): number {
+  return Math.ceil(rows / batchSize);
+}
+
+interface InFlight {
+  readonly step: number;
+  readonly ticket: Ticket;
+  readonly batch: Batch;
+}
+
+export class Course {
+  readonly stepsTotal: number;
+  step = 0;
+  finished = false;
+  readonly #request: LoopRequest;
+  readonly #perEpoch: number;
+  readonly #pointEvery: number;
+  readonly #inFlight: InFlight[] = [];
+  readonly #masks: readonly { readonly mask: MaskInput; readonly data: Float32Array[] }[];
+  readonly #lost: Promise<never>;
+  readonly #curve: MetricPoint[] = [];
+  #fresh: MetricPoint[] = [];
+  #best: { tensors: Tensors | null; loss: number; epoch: number; metric: number } | null = null;
+  #bestCounts: { correct?: number; total?: number } = {};
+  #withoutGain = 0;
+  /** Loss sums since the last point of the training curve. */
+  #lossSum = 0;
+  #lossWeight = 0;
+  #skips = 0;
+  #secondsBefore = 0;
+  #clock = performance.now();
+  #firstStep = 0;
+  #stepSeconds = 0;
+
+  constructor(request: LoopRequest) {
+    const { training, rows } = request;
+    if (rows.train === 0 || rows.validation === 0) {
+      const part = rows.train === 0 ? 'training' : 'validation';
+      throw new AppError(
+        'training/empty-part',
+        `The ${part} part has no rows. Give it a larger share in the split, or add rows.`,
+        { part },
+      );
+    }
+    this.#request = request;
+    this.#perEpoch = stepsPerEpoch(rows.train, training.batchSize);
+    this.stepsTotal = this.#perEpoch * training.epochs;
+    this.#pointEvery = Math.max(1, Math.ceil(this.stepsTotal / CURVE_POINTS));
+    // Two of each, because two steps may be in flight.
+    this.#masks = request.masks.map((mask) => {
+      const size = mask.dims.reduce((product, dim) => product * dim, 1);
+      return { mask, data: [new Float32Array(size), new Float32Array(size)] };
+    });
+    this.#lost = request.lost.then((reason) => {
+      throw new AppError(
+        'engine/device-lost',
+        `The device went away while training: ${reason} The run can go on from its last checkpoint.`,
+        { reason },
+      );
+    });
+    this.#lost.catch(() => undefined);
+  }
+
+  get epoch(): number {
+    return Math.ceil(this.step / this.#perEpoch);
+  }
+
+  get atEpochEnd(): boolean {
+    return this.step % this.#perEpoch === 0;
+  }
+
+  get outOfPatience(): boolean {
+    const { patience } = this.#request.training;
+    return patience > 0 && this.#withoutGain >= patience;
+  }
+
+  get outOfTime(): boolean {
+    const { maxSeconds } = this.#request.training;
+    return maxSeconds !== null && this.seconds >= maxSeconds;
+  }
+
+  get seconds(): number {
+    return this.#secondsBefore + (performance.now() - this.#clock) / 1000;
+  }
+
+  get hasNews(): boolean {
+    return this.#fresh.length > 0;
+  }
+
+  /** Rejects when the device is lost before `promise` settles: on a lost device calls may hang for ever. */
+  readonly guard = <T>(promise: Promise<T>): Promise<T> => Promise.race([promise, this.#lost]);
+
+  *cursors(): Generator<BatchCursor> {
+    for (let step = this.step; step < this.stepsTotal; step++) {
+      const epoch = Math.floor(step / this.#perEpoch);
+      yield { part: 'train', epoch, index: step % this.#perEpoch };
+    }
+  }
+
+  async begin(): Promise<void> {
+    const { resumeFrom, state } = this.#request;
+    if (resumeFrom === null) return;
+    const { loop } = resumeFrom;
+    if (resumeFrom.best !== null) {
+      await state.write(resumeFrom.best);
+      await state.snapshot();
+    }
+    await state.write(resumeFrom.state);
+    this.step = resumeFrom.step;
+    this.#firstStep = resumeFrom.step;
+    this.#curve.push(...loop.curve);
+    this.#withoutGain = loop.epochsWithoutGain;
+    this.#secondsBefore = loop.seconds;
+    this.#lossSum = loop.epochLossSum;
+    this.#lossWeight = loop.epochLossWeight;
+    if (loop.bestLoss !== null) {
+      const { bestLoss: loss, bestEpoch: epoch, bestMetric } = loop;
+      this.#best = { tensors: resumeFrom.best, loss, epoch, metric: bestMetric ?? NaN };
+      this.#countBest(this.#request.rows.validation);
+    }
+    // Checkpoints are taken after an epoch's validation, so one at its end may be the end of the run.
+    this.finished = this.outOfPatience;
+  }
+
+  /** Queues one step, and waits for the one before it: never more than two are in flight. */
+  async submit(batch: Batch): Promise<void> {
+    const { seed, training, train, learningRate } = this.#request;
+    const started = performance.now();
+    const step = this.step + 1;
+    const feeds = batchFeeds(batch);
+    feeds.set('learning_rate', Float32Array.of(learningRate(step)));
+    feeds.set('step', Float32Array.of(step));
+    feeds.set('clip_norm', Float32Array.of(training.clipNorm));
+    for (const { mask, data } of this.#masks) {
+      const out = data[step % 2] ?? new Float32Array(0);
+      const rowSize = mask.dims.slice(1).reduce((product, dim) => product * dim, 1);
+      fillDropoutMask(out, { ratio: mask.ratio, rowSize, step, seed, name: mask.node });
+      feeds.set(mask.input, out);
+    }
+    this.#inFlight.push({ step, ticket: train.step(feeds), batch });
+    this.step = step;
+    if (this.#inFlight.length > 1) await this.#settleOldest();
+    this.#stepSeconds += (performance.now() - started) / 1000;
+  }
+
+  async settleAll(): Promise<void> {
+    const started = performance.now();
+    while (this.#inFlight.length > 0) await this.#settleOldest();
+    this.#stepSeconds += (performance.now() - started) / 1000;
+  }
+
+  async #settleOldest(): Promise<void> {
+    const oldest = this.#inFlight.shift();
+    if (oldest === undefined) return;
+    const { step, ticket, batch } = oldest;
+    const result = await this.guard(ticket.read());
+    this.#request.batches.release(batch);
+    const done = scalar(result, 'step_done');
+    if (done !== step) {
+      throw new AppError(
+        'engine/device-lost',
+        `The device dropped step ${step} without an error. The run can go on from its last checkpoint.`,
+        { step, done },
+      );
+    }
+    const numerator = scalar(result, 'loss_numerator');
+    const weight = scalar(result, 'loss_denominator');
+    const gradNorm = scalar(result, 'grad_norm');
+    this.#skips = Number.isFinite(gradNorm) ? 0 : this.#skips + 1;
+    if (!Number.isFinite(numerator) || this.#skips >= SKIPS_ALLOWED) await this.#diverged(step);
+    this.#lossSum += numerator;
+    this.#lossWeight += weight;
+    const endsEpoch = step % this.#perEpoch === 0;
+    if ((step % this.#perEpoch) % this.#pointEvery === 0 || endsEpoch) {
+      this.#addPoint({
+        step,
+        epoch: Math.ceil(step / this.#perEpoch),
+        series: 'training',
+        // A batch whose rows all have weight 0 teaches nothing and has no loss.
+        loss: this.#lossWeight === 0 ? 0 : this.#lossSum / this.#lossWeight,
+        learningRate: this.#request.learningRate(step),
+        gradNorm,
+      });
+      this.#lossSum = 0;
+      this.#lossWeight = 0;
+    }
+  }
+
+  /** The device skipped the update of a step that was not finite, so State still holds the last good weights. */
+  async #diverged(step: number): Promise<never> {
+    this.#inFlight.length = 0;
+    await this.#write(step - 1);
+    throw new AppError(
+      'training/diverged',
+      `The loss was no longer a finite number at step ${step}. The last good weights are kept. Try a smaller learning rate, or clip the gradient norm.`,
+      { step, learningRate: this.#request.learningRate(step) },
+    );
+  }
+
+  async validateEpoch(): Promise<Validation> {
+    const { state, rows, training, reading, batches } = this.#request;
+    const count = stepsPerEpoch(rows.validation, training.batchSize);
+    const result = await validate(this.#request.validate, batches, count, reading, this.guard);
+    const { loss, metric, correct, total } = result;
+    const epoch = this.epoch;
+    this.#addPoint({ step: this.step, epoch, series: 'validation', loss, metric });
+    if (this.#best === null || loss < this.#best.loss) {
+      await state.snapshot();
+      const tensors = this.#request.checkpoint === null ? null : await this.guard(state.read());
+      this.#best = { tensors, loss, epoch, metric };
+      this.#bestCounts = reading.kind === 'regression' ? { total } : { correct, total };
+      this.#withoutGain = 0;
+    } else {
+      this.#withoutGain++;
+    }
+    return result;
+  }
+
+  async save(): Promise<LoopEvent> {
+    await this.settleAll();
+    await this.#write(this.step);
+    return { type: 'checkpoint', step: this.step };
+  }
+
+  async #write(step: number): Promise<void> {
+    const { checkpoint, state } = this.#request;
+    if (checkpoint === null) return;
+    await checkpoint.save({
+      step,
+      epoch: Math.floor(step / this.#perEpoch),
+      state: await this.guard(state.read()),
+      best: this.#best?.tensors ?? null,
+      loop: this.#loopState(),
+    });
+  }
+
+  points(): LoopEvent {
+    const points = this.#fresh;
+    this.#fresh = [];
+    const steps = this.step - this.#firstStep;
+    const stepSeconds = steps === 0 ? 0 : this.#stepSeconds / steps;
+    const pace = steps === 0 ? 0 : (this.seconds - this.#secondsBefore) / steps;
+    return {
+      type: 'points',
+      points,
+      step: this.step,
+      secondsLeft: pace * (this.stepsTotal - this.step),
+      examplesPerSecond: this.#examplesPerSecond(),
+      stepMs: stepSeconds * 1000,
+    };
+  }
+
+  stopClock(): void {
+    this.#secondsBefore = this.seconds;
+    this.#firstStep = this.step;
+    this.#stepSeconds = 0;
+  }
+
+  startClock(): void {
+    this.#clock = performance.now();
+  }
+
+  /** Puts the best weights back and reads them: the run's result. */
+  async end(training: TrainingConfig): Promise<LoopSummary> {
+    const { state, control } = this.#request;
+    await this.settleAll();
+    // Stopped within the first epoch: the weights of this moment are the best there are.
+    if (this.#best === null) await this.validateEpoch();
+    const best = this.#best;
+    if (best === null) throw new AppError('internal/invariant', 'A run ended without a result.');
+    await state.restore();
+    const stopped = control.stopWanted && this.step < training.epochs * this.#perEpoch;
+    return {
+      status: stopped ? 'stopped' : 'done',
+      loop: this.#loopState(),
+      stepsDone: this.step,
+      seconds: this.seconds,
+      examplesPerSecond: this.#examplesPerSecond(),
+      best: { epoch: best.epoch, loss: best.loss, metric: best.metric, ...this.#bestCounts },
+      state: await this.guard(state.read()),
+    };
+  }
+
+  #examplesPerSecond(): number {
+    const steps = this.step - this.#firstStep;
+    if (steps === 0 || this.#stepSeconds === 0) return 0;
+    return (steps * this.#request.training.batchSize) / this.#stepSeconds;
+  }
+
+  #addPoint(point: MetricPoint): void {
+    this.#curve.push(point);
+    this.#fresh.push(point);
+  }
+
+  #countBest(total: number): void {
+    const metric = this.#best?.metric ?? 0;
+    this.#bestCounts =
+      this.#request.reading.kind === 'regression'
+        ? { total }
+        : { correct: Math.round(metric * total), total };
+  }
+
+  #loopState(): LoopSummary['loop'] {
+    const best = this.#best;
+    return {
+      curve: [...this.#curve],
+      bestLoss: best?.loss ?? null,
+      bestEpoch: best?.epoch ?? 0,
+      bestMetric: best?.metric ?? null,
+      epochsWithoutGain: this.#withoutGain,
+      seconds: this.seconds,
+      epochLossSum: this.#lossSum,
+      epochLossWeight: this.#lossWeight,
+    };
+  }
+}

@@ -1,0 +1,67 @@
+/** What the training loop is given and what it gives back. */
+import type { Program, State } from '../engine/executor';
+import type { TrainEvent } from '../protocol/api';
+import type { LoopState, Run, TrainingConfig } from '../protocol/entities';
+import type { BatchSource } from './batch-source';
+import type { RunControl } from './control';
+import type { Reading } from './validation';
+
+/** A dropout mask that the host fills: a graph input of the training graph. */
+export interface MaskInput {
+  readonly input: string;
+  /** Name of the DropoutTrain node, which keys its random numbers. */
+  readonly node: string;
+  readonly ratio: number;
+  /** [batch, …] */
+  readonly dims: readonly number[];
+}
+
+export type Tensors = Map<string, Float32Array>;
+
+/** Where a run stands at the end of a step: enough to go on from there, anywhere. */
+export interface LoopCheckpoint {
+  readonly step: number;
+  readonly epoch: number;
+  readonly state: Tensors;
+  readonly best: Tensors | null;
+  readonly loop: LoopState;
+}
+
+export interface LoopRequest {
+  readonly training: TrainingConfig;
+  readonly seed: number;
+  /** Rows of the two parts that training may see. */
+  readonly rows: { readonly train: number; readonly validation: number };
+  readonly reading: Reading;
+  readonly state: State;
+  readonly train: Program;
+  readonly validate: Program;
+  readonly masks: readonly MaskInput[];
+  /** Learning rate of a step, by its 1-based number. */
+  readonly learningRate: (step: number) => number;
+  readonly batches: BatchSource;
+  readonly control: RunControl;
+  /** Resolves when the device is gone. */
+  readonly lost: Promise<string>;
+  readonly checkpoint: {
+    readonly everySeconds: number;
+    readonly save: (checkpoint: LoopCheckpoint) => Promise<void>;
+  } | null;
+  readonly resumeFrom: LoopCheckpoint | null;
+}
+
+export interface LoopSummary {
+  readonly status: 'done' | 'stopped';
+  readonly loop: LoopState;
+  readonly stepsDone: number;
+  readonly seconds: number;
+  readonly examplesPerSecond: number;
+  readonly best: NonNullable<Run['best']>;
+  /** The State with the best weights. */
+  readonly state: Tensors;
+}
+
+export type LoopEvent = Extract<
+  TrainEvent,
+  { type: 'points' | 'hardest' | 'checkpoint' | 'state' }
+>;
