@@ -1,11 +1,78 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
+import type { Plugin } from 'vite';
+import { VitePWA } from 'vite-plugin-pwa';
+import { META_POLICY, SECURITY_HEADERS } from './tools/lib/policy.mjs';
+
+/** The content policy inside the page itself, for hosts that cannot set headers. Not in development: HMR needs more. */
+function contentPolicy(): Plugin {
+  return {
+    name: 'terrarium-content-policy',
+    apply: 'build',
+    transformIndexHtml: () => [
+      {
+        tag: 'meta',
+        attrs: { 'http-equiv': 'Content-Security-Policy', content: META_POLICY },
+        injectTo: 'head-prepend',
+      },
+    ],
+  };
+}
+
+const { 'Content-Security-Policy': _, ...isolation } = SECURITY_HEADERS;
 
 export default defineConfig({
   // Relative addresses, so that dist/ works from any sub-path.
   base: './',
   publicDir: 'static',
-  plugins: [svelte()],
+  plugins: [
+    svelte(),
+    contentPolicy(),
+    VitePWA({
+      strategies: 'injectManifest',
+      srcDir: 'workers',
+      filename: 'offline.sw.ts',
+      // The page registers it itself (src/services/offline.ts).
+      injectRegister: null,
+      // Built with TERRARIUM_RETIRE_OFFLINE=1 the service worker removes itself and its caches: the kill switch.
+      selfDestroying: process.env.TERRARIUM_RETIRE_OFFLINE === '1',
+      manifest: {
+        name: 'Terrarium',
+        short_name: 'Terrarium',
+        description: 'A machine-learning studio in a browser tab. Nothing leaves the glass.',
+        display: 'standalone',
+        start_url: './',
+        scope: './',
+        theme_color: '#17693f',
+        background_color: '#f7f9f6',
+        icons: [
+          { src: './icons/terrarium.svg', sizes: 'any', type: 'image/svg+xml' },
+          { src: './icons/terrarium-192.png', sizes: '192x192', type: 'image/png' },
+          { src: './icons/terrarium-512.png', sizes: '512x512', type: 'image/png' },
+        ],
+      },
+      injectManifest: {
+        globPatterns: ['**/*'],
+        globIgnores: ['**/*.map', 'offline.sw.js', '.*'],
+        maximumFileSizeToCacheInBytes: 64 * 2 ** 20,
+        manifestTransforms: [
+          async (entries) => ({
+            manifest: await Promise.all(
+              entries.map(async ({ url, revision, size }) => {
+                const bytes = await readFile(join('dist', url));
+                const sha256 = createHash('sha256').update(bytes).digest('hex');
+                return { url, revision, size, sha256, bytes: bytes.length };
+              }),
+            ),
+          }),
+        ],
+      },
+    }),
+  ],
   worker: { format: 'es' },
   build: { target: 'es2023', modulePreload: { polyfill: false }, assetsInlineLimit: 0 },
+  server: { headers: isolation },
 });

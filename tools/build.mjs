@@ -1,0 +1,10 @@
+// `npm run build`: the export page first (the studio serves it), then the studio itself into dist/.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { binary, ensureInstalled, markBuilt, ROOT, runOrThrow } from './lib/setup.mjs';
+
+ensureInstalled();
+if (existsSync(join(ROOT, 'tools/export-page.mjs')))
+  runOrThrow(process.execPath, ['tools/export-page.mjs']);
+runOrThrow(binary('vite'), ['build', '--logLevel', 'warn']);
+markBuilt();

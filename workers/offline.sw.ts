@@ -1,0 +1,175 @@
+/**
+ * The service worker: makes the studio work with the network off, and gives it the security headers on hosts
+ * that cannot set any. A small shell is saved when it installs; the rest (engine, samples) on the page's
+ * request, with progress. Every file is checked against the hash of the build before it is kept. A new build
+ * waits until the page asks for it, so a training run is never interrupted.
+ */
+/// <reference lib="webworker" />
+import security from '../src/core/security-headers.json';
+import type { OfflineCommand, OfflineMessage } from '../src/protocol/offline';
+
+interface SavedFile {
+  readonly url: string;
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+declare const self: ServiceWorkerGlobalScope & { readonly __WB_MANIFEST: readonly SavedFile[] };
+
+const SHELL_FILE_LIMIT = 120_000; // bytes: larger files are saved on request
+const HASH_HEADER = 'X-Terrarium-Sha256';
+const PREFIX = 'terrarium-build-';
+
+const files = new Map(
+  self.__WB_MANIFEST.map((file) => [new URL(file.url, self.registration.scope).href, file]),
+);
+const total = [...files.values()].reduce((sum, file) => sum + file.bytes, 0);
+const indexUrl = new URL('index.html', self.registration.scope).href;
+const cacheName = PREFIX + fingerprint();
+
+const headers: Readonly<Record<string, string>> = {
+  ...security.headers,
+  'Content-Security-Policy': Object.entries(security.policy)
+    .map(([name, value]) => `${name} ${value}`)
+    .join('; '),
+};
+
+self.addEventListener('install', (event) => {
+  event.waitUntil(saveAll((file) => file.bytes <= SHELL_FILE_LIMIT));
+});
+
+self.addEventListener('activate', (event) => {
+  event.waitUntil(
+    (async () => {
+      for (const name of await caches.keys()) {
+        if (name.startsWith(PREFIX) && name !== cacheName) await caches.delete(name);
+      }
+      await self.clients.claim();
+    })(),
+  );
+});
+
+self.addEventListener('message', (event) => {
+  const command = event.data as OfflineCommand;
+  if (command.type === 'take-over') event.waitUntil(self.skipWaiting());
+  if (command.type === 'report') event.waitUntil(report());
+  if (command.type === 'save') event.waitUntil(saveAll(() => true, true));
+});
+
+self.addEventListener('fetch', (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== 'GET' || url.origin !== self.location.origin) return;
+  url.hash = '';
+  url.search = '';
+  const address = request.mode === 'navigate' ? indexUrl : url.href;
+  event.respondWith(answer(address, request, event));
+});
+
+async function answer(address: string, request: Request, event: FetchEvent): Promise<Response> {
+  const cache = await caches.open(cacheName);
+  const saved = await cache.match(address);
+  if (saved) return saved;
+  const response = await fetch(request);
+  const file = files.get(address);
+  if (!response.ok || !file) return withHeaders(response);
+  const copy = response.clone();
+  event.waitUntil(
+    keep(cache, address, file, copy).then(report, (error: unknown) =>
+      tell({ type: 'failed', message: String(error) }),
+    ),
+  );
+  return withHeaders(response);
+}
+
+/** Saves all files that `wanted` names and that are not saved yet; an unchanged file is taken from an older build. */
+async function saveAll(wanted: (file: SavedFile) => boolean, tellProgress = false): Promise<void> {
+  const cache = await caches.open(cacheName);
+  const older = (await caches.keys()).filter(
+    (name) => name.startsWith(PREFIX) && name !== cacheName,
+  );
+  for (const [address, file] of files) {
+    if (!wanted(file) || (await cache.match(address))) continue;
+    try {
+      const known = await fromOlder(older, address, file);
+      if (known) await cache.put(address, known);
+      else await keep(cache, address, file, await fetch(address, { cache: 'no-cache' }));
+    } catch (error) {
+      await tell({
+        type: 'failed',
+        message: error instanceof Error ? error.message : String(error),
+      });
+      if (!tellProgress) throw error;
+      return;
+    }
+    if (tellProgress) await report();
+  }
+}
+
+async function fromOlder(
+  caches_: readonly string[],
+  address: string,
+  file: SavedFile,
+): Promise<Response | null> {
+  for (const name of caches_) {
+    const response = await (await caches.open(name)).match(address);
+    if (response?.headers.get(HASH_HEADER) === file.sha256) return response;
+  }
+  return null;
+}
+
+/** Stores a response after its bytes have proved to be the build's. */
+async function keep(
+  cache: Cache,
+  address: string,
+  file: SavedFile,
+  response: Response,
+): Promise<void> {
+  if (!response.ok)
+    throw new Error(`${file.url} could not be saved: the server answered ${response.status}.`);
+  const bytes = await response.arrayBuffer();
+  const found = hex(await crypto.subtle.digest('SHA-256', bytes));
+  if (found !== file.sha256) {
+    throw new Error(
+      `${file.url} is not the file of this version and was not saved. Reload to try again.`,
+    );
+  }
+  const kept = new Headers(response.headers);
+  kept.set(HASH_HEADER, file.sha256);
+  await cache.put(address, withHeaders(new Response(bytes, { status: 200, headers: kept })));
+}
+
+function withHeaders(response: Response): Response {
+  const changed = new Headers(response.headers);
+  for (const [name, value] of Object.entries(headers)) changed.set(name, value);
+  return new Response(response.body, {
+    status: response.status,
+    statusText: response.statusText,
+    headers: changed,
+  });
+}
+
+async function report(): Promise<void> {
+  const cache = await caches.open(cacheName);
+  let saved = 0;
+  for (const [address, file] of files) if (await cache.match(address)) saved += file.bytes;
+  await tell({ type: 'saved', saved, total });
+}
+
+async function tell(message: OfflineMessage): Promise<void> {
+  for (const client of await self.clients.matchAll({ includeUncontrolled: true }))
+    client.postMessage(message);
+}
+
+/** Short name of this build's set of files. */
+function fingerprint(): string {
+  let hash = 0x811c9dc5;
+  for (const { url, sha256 } of self.__WB_MANIFEST) {
+    for (const char of url + sha256) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193) >>> 0;
+  }
+  return hash.toString(16);
+}
+
+function hex(bytes: ArrayBuffer): string {
+  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
