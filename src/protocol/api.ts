@@ -82,9 +82,7 @@ export interface StoreApi {
     state: ArrayBuffer,
     best: ArrayBuffer | null,
   ): Promise<void>;
-  getCheckpoint(
-    runId: Id,
-  ): Promise<{
+  getCheckpoint(runId: Id): Promise<{
     readonly checkpoint: Checkpoint;
     readonly state: ArrayBuffer;
     readonly best: ArrayBuffer | null;
