@@ -25,8 +25,10 @@ export interface ColumnManifest {
   readonly kind: ColumnKind;
   /** numeric: float64 with NaN for missing; everything else: int32 codes into `vocabulary`, -1 for missing. */
   readonly storage: 'float64' | 'codes';
-  /** Distinct texts in order of first appearance; empty for numeric. Stored as a chunk when large. */
+  /** Distinct texts in order of first appearance; empty for numeric, and where `vocabularyChunks` holds them. */
   readonly vocabulary: readonly string[];
+  /** A long vocabulary as one UTF-8 JSON array over these chunks. */
+  readonly vocabularyChunks?: readonly ChunkRef[];
   readonly missing: number;
   readonly distinct: number;
   /** Numeric only. */
@@ -88,7 +90,8 @@ export interface DataFinding {
     | 'few-rows'
     | 'small-class'
     | 'suspicious'
-    | 'missing-target';
+    | 'missing-target'
+    | 'too-large';
   readonly column?: string;
   readonly message: string;
 }
