@@ -1,0 +1,181 @@
+/**
+ * JOB.json: a whole training as a file, for `npm run job` and for the screens to export and open. Everything but
+ * the data has a default, which services/defaults.ts chooses by the data; what the file says is taken as it is.
+ * docs/job.schema.json describes the same for editors; a test keeps the two alike.
+ */
+import * as v from 'valibot';
+import { AppError } from '../core/errors';
+
+const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
+const positive = v.pipe(v.number(), v.gtValue(0));
+const atLeastZero = v.pipe(v.number(), v.minValue(0));
+const WHOLE = 'it must be a whole number';
+const count = v.pipe(v.number(), v.integer(WHOLE), v.minValue(1));
+const countOrZero = v.pipe(v.number(), v.integer(WHOLE), v.minValue(0));
+const seed = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const text = v.pipe(
+  v.string(),
+  v.check((value) => value.trim() !== '', 'the text must not be empty'),
+);
+const below1 = v.pipe(v.number(), v.minValue(0), v.ltValue(1));
+
+const DataSchema = v.pipe(
+  v.strictObject({
+    file: v.optional(text),
+    embedded: v.optional(v.picklist(['penguins', 'digits'])),
+  }),
+  v.check(
+    ({ file, embedded }) => (file === undefined) !== (embedded === undefined),
+    'there must be either "file" or "embedded"',
+  ),
+);
+
+const GateSchema = v.variant('kind', [
+  v.strictObject({
+    kind: v.literal('metric'),
+    metric: v.picklist(['accuracy', 'f1_macro', 'mae', 'rmse', 'r2']),
+    threshold: v.number(),
+  }),
+  v.strictObject({ kind: v.literal('size'), threshold: positive }),
+  v.strictObject({ kind: v.literal('latency'), threshold: positive }),
+]);
+
+const GoalSchema = v.strictObject({
+  target: v.optional(text),
+  task: v.optional(v.picklist(['classification', 'regression'])),
+  gates: v.optional(v.array(GateSchema)),
+});
+
+const RecipeSchema = v.strictObject({
+  use: v.optional(v.record(v.string(), v.boolean())),
+  imputeNumeric: v.optional(v.picklist(['median', 'mean'])),
+  standardise: v.optional(v.boolean()),
+});
+
+const SplitSchema = v.pipe(
+  v.strictObject({
+    train: v.pipe(v.number(), v.gtValue(0), v.ltValue(1)),
+    validation: v.pipe(v.number(), v.gtValue(0), v.ltValue(1)),
+    test: v.pipe(v.number(), v.gtValue(0), v.ltValue(1)),
+    seed: v.optional(seed),
+  }),
+  v.check(
+    ({ train, validation, test }) => Math.abs(train + validation + test - 1) < 1e-6,
+    'the three shares must add up to 1',
+  ),
+);
+
+const BlueprintSchema = v.variant('kind', [
+  v.strictObject({ kind: v.literal('linear') }),
+  v.strictObject({
+    kind: v.literal('mlp'),
+    hidden: v.optional(v.pipe(v.array(count), v.minLength(1), v.maxLength(16))),
+    activation: v.optional(v.picklist(['relu', 'tanh', 'sigmoid', 'gelu'])),
+    dropout: v.optional(below1),
+  }),
+  v.strictObject({
+    kind: v.literal('cnn'),
+    channels: v.optional(v.pipe(v.array(count), v.minLength(1), v.maxLength(8))),
+    batchNorm: v.optional(v.boolean()),
+    pool: v.optional(v.picklist(['max', 'average'])),
+    globalPool: v.optional(v.boolean()),
+    dense: v.optional(countOrZero),
+    dropout: v.optional(below1),
+  }),
+]);
+
+const OptimiserSchema = v.variant('kind', [
+  v.strictObject({ kind: v.literal('sgd'), momentum: v.optional(below1) }),
+  v.strictObject({
+    kind: v.literal('adam'),
+    beta1: v.optional(below1),
+    beta2: v.optional(below1),
+    epsilon: v.optional(positive),
+  }),
+  v.strictObject({
+    kind: v.literal('adamw'),
+    beta1: v.optional(below1),
+    beta2: v.optional(below1),
+    epsilon: v.optional(positive),
+    weightDecay: v.optional(atLeastZero),
+  }),
+]);
+
+const TrainingSchema = v.strictObject({
+  epochs: v.optional(count),
+  batchSize: v.optional(count),
+  learningRate: v.optional(positive),
+  optimiser: v.optional(OptimiserSchema),
+  schedule: v.optional(
+    v.strictObject({
+      kind: v.picklist(['constant', 'cosine']),
+      warmup: v.optional(share),
+    }),
+  ),
+  clipNorm: v.optional(atLeastZero),
+  loss: v.optional(v.picklist(['softmax-ce', 'bce', 'mse', 'huber'])),
+  classWeights: v.optional(v.picklist(['none', 'balanced'])),
+  patience: v.optional(countOrZero),
+  augment: v.optional(
+    v.nullable(v.strictObject({ shift: atLeastZero, rotate: atLeastZero, zoom: below1 })),
+  ),
+  maxSeconds: v.optional(v.nullable(positive)),
+});
+
+export const JobSchema = v.strictObject({
+  $schema: v.optional(v.string()),
+  format: v.literal(1),
+  name: v.optional(text),
+  data: DataSchema,
+  goal: v.optional(GoalSchema),
+  recipe: v.optional(RecipeSchema),
+  split: v.optional(SplitSchema),
+  blueprint: v.optional(BlueprintSchema),
+  training: v.optional(TrainingSchema),
+  compression: v.optional(v.picklist(['none', 'int8-dynamic', 'int8-static'])),
+  seed: v.optional(seed),
+  executor: v.optional(v.picklist(['auto', 'webgpu', 'wasm', 'reference'])),
+});
+
+export type Job = v.InferOutput<typeof JobSchema>;
+export type JobBlueprint = NonNullable<Job['blueprint']>;
+export type JobTraining = NonNullable<Job['training']>;
+
+/** The job that `value` (parsed JSON) describes; `job/invalid` names every wrong key. */
+export function parseJob(value: unknown): Job {
+  const result = v.safeParse(JobSchema, value);
+  if (result.success) return result.output;
+  const problems = result.issues.flatMap((issue) => describe(issue));
+  throw new AppError(
+    'job/invalid',
+    `The job file is not valid. ${problems.join(' ')} docs/job.schema.json describes every key.`,
+    { problems },
+  );
+}
+
+/** Parses the text of a job file; a syntax error is `job/invalid` too. */
+export function parseJobText(source: string): Job {
+  let value: unknown;
+  try {
+    value = JSON.parse(source);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new AppError('job/invalid', `The job file is not JSON: ${detail}.`, {}, error);
+  }
+  return parseJob(value);
+}
+
+function describe(issue: v.BaseIssue<unknown>): string[] {
+  const path = v.getDotPath(issue) ?? '';
+  const where = path === '' ? 'the file' : `"${path}"`;
+  if (issue.type === 'strict_object' && issue.expected === 'never') {
+    return [`${where} is not a known key.`];
+  }
+  if (issue.type === 'strict_object' && issue.received === 'undefined') {
+    return [`${where} is missing.`];
+  }
+  if (issue.kind === 'validation' && issue.expected === null)
+    return [`In ${where}, ${issue.message}.`];
+  const expected = (issue.expected ?? 'something else').replaceAll('"', "'");
+  return [`${where} must be ${expected}, not ${issue.received.replaceAll('"', "'")}.`];
+}
