@@ -48,6 +48,8 @@ export interface StoreApi {
   putChunk(bytes: ArrayBuffer): Promise<ChunkRef>;
   /** Verified on read; `store/corrupt` names the chunk. */
   getChunk(ref: ChunkRef): Promise<ArrayBuffer>;
+  /** Gives up chunks whose manifest will not come (an import cancelled or refused); shared ones stay. */
+  discardChunks(refs: readonly ChunkRef[]): Promise<void>;
   putDataset(manifest: DatasetManifest): Promise<DatasetVersion>;
   getDataset(id: Id): Promise<DatasetVersion>;
   listDatasets(): Promise<readonly DatasetVersion[]>;
