@@ -18,6 +18,7 @@ import type {
   ImportanceReport,
   LoopState,
   MetricPoint,
+  ModelSignature,
   ModelVersion,
   PairedComparison,
   PredictionRow,
@@ -315,6 +316,8 @@ export interface TrainRequest {
   readonly executor: ExecutorName;
   readonly resume: boolean;
   readonly checkpointEverySeconds: number;
+  /** The rule baseline: no steps; the model always answers the commonest class, or the mean. */
+  readonly constant?: boolean;
 }
 
 export type TrainEvent =
@@ -352,6 +355,7 @@ export interface TrainOutcome {
   /** The finished forward graph with recipe inside, as a `.onnx` file. Transferred. */
   readonly model: ArrayBuffer;
   readonly graphHash: string;
+  readonly signature: ModelSignature;
   readonly weights: number;
   readonly loop: LoopState;
   readonly stepsDone: number;
