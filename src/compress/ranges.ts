@@ -2,7 +2,7 @@
  * Watches an activation while calibration rows pass and chooses the range that int8 should cover. Clipping a
  * few outliers buys finer steps for everything else, so among shrunken ranges the one with the least
  *   sum over samples of (x - dequantise(quantise(x)))^2
- * wins. Source: Nagel et al. 2021, "A White Paper on Neural Network Quantization", section 3.1 (MSE range
+ * Source: Nagel et al. 2021, "A White Paper on Neural Network Quantization", section 3.1 (MSE range
  * setting). The extremes are exact; the error is measured on an evenly thinned sample.
  */
 export interface Range {
@@ -11,7 +11,7 @@ export interface Range {
 }
 
 const SAMPLES = 1 << 15;
-const SHRINKS = Array.from({ length: 30 }, (_, index) => 1 - index * 0.02);
+const SHRINKS = Array.from({ length: 30 }, (_, index) => 0.98 - index * 0.02);
 
 export class RangeObserver {
   #min = 0;
@@ -34,13 +34,16 @@ export class RangeObserver {
   range(): Range {
     const samples = this.#samples.subarray(0, this.#count);
     let best: Range = { min: this.#min, max: this.#max };
-    let least = Infinity;
-    for (const shrink of SHRINKS) {
-      const candidate = { min: this.#min * shrink, max: this.#max * shrink };
-      const error = squaredError(samples, candidate);
-      if (error < least) {
-        least = error;
-        best = candidate;
+    let least = squaredError(samples, best);
+    for (const end of ['max', 'min'] as const) {
+      const full = best;
+      for (const shrink of SHRINKS) {
+        const candidate = { ...full, [end]: full[end] * shrink };
+        const error = squaredError(samples, candidate);
+        if (error < least) {
+          least = error;
+          best = candidate;
+        }
       }
     }
     return best;

@@ -1,0 +1,75 @@
+/**
+ * How fast the model answers here: median and 95th percentile of one-row calls after a warm-up, and rows a
+ * second in batches. Bounded in time, so a slow model is measured by fewer calls, never by more waiting.
+ */
+import { quantile } from '../evaluation/intervals';
+import type { LatencyReport } from '../protocol/entities';
+import { evenRows, gather, rowsOf, slice } from './batches';
+import { BATCH_ROWS, answerOutput } from './predict';
+import type { LoadedModel } from './predict';
+import type { ModelInput, Runtime } from './runtime';
+
+const WARM_UP_CALLS = 5;
+const MOST_CALLS = 300;
+
+export async function measureLatency(
+  runtime: Runtime,
+  model: LoadedModel,
+  inputs: readonly ModelInput[],
+  budgetMs: number,
+  check: () => Promise<void>,
+): Promise<LatencyReport> {
+  const rows = rowsOf(inputs);
+  const outputs = [answerOutput(model.graph)];
+  const single = Array.from({ length: Math.min(rows, 32) }, (_, row) =>
+    slice(inputs, row, row + 1),
+  );
+  const times: number[] = [];
+  const call = async (index: number): Promise<number> => {
+    const started = performance.now();
+    await model.session.run(single[index % single.length] ?? [], outputs);
+    return performance.now() - started;
+  };
+  let deadline = performance.now() + budgetMs / 4;
+  for (let index = 0; index < WARM_UP_CALLS && performance.now() < deadline; index++)
+    await call(index);
+  deadline = performance.now() + budgetMs / 2;
+  while (times.length === 0 || (times.length < MOST_CALLS && performance.now() < deadline)) {
+    times.push(await call(times.length));
+    await check();
+  }
+  times.sort((a, b) => a - b);
+  return {
+    medianMs: quantile(times, 0.5),
+    p95Ms: quantile(times, 0.95),
+    rowsPerSecond: await throughput(model, inputs, budgetMs / 4, check),
+    provider: runtime.label,
+  };
+}
+
+async function throughput(
+  model: LoadedModel,
+  inputs: readonly ModelInput[],
+  budgetMs: number,
+  check: () => Promise<void>,
+): Promise<number> {
+  const rows = rowsOf(inputs);
+  const fixed = model.graph.inputs[0]?.dims[0];
+  const size = typeof fixed === 'number' ? fixed : BATCH_ROWS;
+  // Few rows repeat until the batch is full: the time does not depend on which rows they are.
+  const order =
+    rows >= size
+      ? evenRows(rows, size)
+      : Uint32Array.from({ length: size }, (_, index) => index % rows);
+  const batch = gather(inputs, order);
+  const outputs = [answerOutput(model.graph)];
+  await model.session.run(batch, outputs);
+  const started = performance.now();
+  let batches = 0;
+  do {
+    await model.session.run(batch, outputs);
+    batches++;
+    await check();
+  } while (performance.now() - started < budgetMs);
+  return (batches * size * 1000) / (performance.now() - started);
+}
