@@ -39,21 +39,8 @@ export default defineConfig({
       injectRegister: null,
       // Built with TERRARIUM_RETIRE_OFFLINE=1 the service worker removes itself and its caches: the kill switch.
       selfDestroying: process.env.TERRARIUM_RETIRE_OFFLINE === '1',
-      manifest: {
-        name: 'Terrarium',
-        short_name: 'Terrarium',
-        description: 'A machine-learning studio in a browser tab. Nothing leaves the glass.',
-        display: 'standalone',
-        start_url: './',
-        scope: './',
-        theme_color: '#17693f',
-        background_color: '#f7f9f6',
-        icons: [
-          { src: './icons/terrarium.svg', sizes: 'any', type: 'image/svg+xml' },
-          { src: './icons/terrarium-192.png', sizes: '192x192', type: 'image/png' },
-          { src: './icons/terrarium-512.png', sizes: '512x512', type: 'image/png' },
-        ],
-      },
+      // static/manifest.webmanifest
+      manifest: false,
       injectManifest: {
         globPatterns: ['**/*'],
         globIgnores: ['**/*.map', 'offline.sw.js', '.*'],

@@ -20,8 +20,10 @@ const SHELL_FILE_LIMIT = 120_000; // bytes: larger files are saved on request
 const HASH_HEADER = 'X-Terrarium-Sha256';
 const PREFIX = 'terrarium-build-';
 
+// The build replaces this one word by the list of files.
+const manifest = self.__WB_MANIFEST;
 const files = new Map(
-  self.__WB_MANIFEST.map((file) => [new URL(file.url, self.registration.scope).href, file]),
+  manifest.map((file) => [new URL(file.url, self.registration.scope).href, file]),
 );
 const total = [...files.values()].reduce((sum, file) => sum + file.bytes, 0);
 const indexUrl = new URL('index.html', self.registration.scope).href;
@@ -164,7 +166,7 @@ async function tell(message: OfflineMessage): Promise<void> {
 /** Short name of this build's set of files. */
 function fingerprint(): string {
   let hash = 0x811c9dc5;
-  for (const { url, sha256 } of self.__WB_MANIFEST) {
+  for (const { url, sha256 } of manifest) {
     for (const char of url + sha256) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193) >>> 0;
   }
   return hash.toString(16);

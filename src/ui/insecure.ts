@@ -1,5 +1,5 @@
 /** The one screen of an insecure address: nothing else of the studio could work there. */
-import './tokens.css';
+import './styles/tokens.css';
 
 export function mountInsecure(target: HTMLElement): void {
   const main = document.createElement('main');
