@@ -87,6 +87,15 @@ export class Workers {
     return this.#status;
   }
 
+  /** Tells every worker that may be carrying out this call; starts none. */
+  async cancel(callId: string): Promise<void> {
+    const told = [
+      this.#data.alive ? this.data.cancel(callId) : undefined,
+      this.#infer.alive ? this.infer.cancel(callId) : undefined,
+    ];
+    await Promise.all(told);
+  }
+
   /** A fresh training worker and device for the next call, after a device was lost. */
   restartTraining(reason: string): void {
     this.#train.terminate(reason);

@@ -1,0 +1,97 @@
+/**
+ * What a project begins with, chosen by its data: the only place where architectures and training settings have
+ * default figures. The figures for the two starters are measured: docs/ and the demo hold them to their floors.
+ */
+import type {
+  BlueprintConfig,
+  DatasetVersion,
+  OptimiserConfig,
+  RecipeConfig,
+  SplitConfig,
+  TaskType,
+  TrainingConfig,
+} from '../protocol/entities';
+
+export const DEFAULT_SEED = 1;
+
+export const OPTIMISERS = {
+  sgd: { kind: 'sgd', momentum: 0.9 },
+  adam: { kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  adamw: { kind: 'adamw', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 },
+} as const satisfies Record<OptimiserConfig['kind'], OptimiserConfig>;
+
+export const BLUEPRINTS = {
+  linear: { kind: 'linear' },
+  mlp: { kind: 'mlp', hidden: [32, 32], activation: 'relu', dropout: 0 },
+  cnn: {
+    kind: 'cnn',
+    channels: [16, 32],
+    batchNorm: true,
+    pool: 'max',
+    globalPool: false,
+    dense: 64,
+    dropout: 0.2,
+  },
+} as const satisfies Record<BlueprintConfig['kind'], BlueprintConfig>;
+
+/** A table trains for about so many steps, within bounds on the epochs. */
+const TABLE_STEPS = 1_500;
+const TABLE_EPOCHS = { fewest: 5, most: 200 } as const;
+
+export function defaultRecipe(): RecipeConfig {
+  return { format: 1, use: {}, imputeNumeric: 'median', standardise: true };
+}
+
+export function defaultSplit(seed = DEFAULT_SEED): SplitConfig {
+  return { kind: 'stratified', train: 0.7, validation: 0.15, test: 0.15, seed };
+}
+
+export function defaultBlueprint(dataset: DatasetVersion): BlueprintConfig {
+  return dataset.manifest.type === 'images' ? BLUEPRINTS.cnn : BLUEPRINTS.mlp;
+}
+
+export function defaultTraining(dataset: DatasetVersion, task: TaskType): TrainingConfig {
+  const { type, rows } = dataset.manifest;
+  const loss = task === 'regression' ? 'mse' : 'softmax-ce';
+  const common = { loss, clipNorm: 1, classWeights: 'none', maxSeconds: null } as const;
+  if (type === 'images') {
+    return {
+      ...common,
+      epochs: 4,
+      batchSize: 32,
+      learningRate: 0.003,
+      optimiser: OPTIMISERS.adamw,
+      schedule: { kind: 'cosine', warmup: 0.05 },
+      patience: 0,
+      augment: { shift: 2, rotate: 8, zoom: 0.1 },
+    };
+  }
+  const batchSize = tableBatch(rows);
+  const perEpoch = Math.ceil((rows * 0.7) / batchSize);
+  const epochs = Math.round(TABLE_STEPS / perEpoch);
+  return {
+    ...common,
+    epochs: Math.min(TABLE_EPOCHS.most, Math.max(TABLE_EPOCHS.fewest, epochs)),
+    batchSize,
+    learningRate: 0.01,
+    optimiser: OPTIMISERS.adamw,
+    schedule: { kind: 'cosine', warmup: 0.05 },
+    patience: 30,
+    augment: null,
+  };
+}
+
+/** The linear baseline: few weights, so a high learning rate and a short course reach its best. */
+export function linearBaselineTraining(dataset: DatasetVersion, task: TaskType): TrainingConfig {
+  const training = defaultTraining(dataset, task);
+  if (dataset.manifest.type === 'images') {
+    return { ...training, epochs: 3, augment: null, batchSize: 64, learningRate: 0.003 };
+  }
+  return { ...training, epochs: Math.min(60, training.epochs), learningRate: 0.03, patience: 15 };
+}
+
+/** Small tables in batches of 16, large ones in up to 256: a power of two near rows / 100. */
+function tableBatch(rows: number): number {
+  const wanted = 2 ** Math.round(Math.log2(Math.max(1, rows / 100)));
+  return Math.min(256, Math.max(16, wanted));
+}

@@ -1,0 +1,75 @@
+/** Which executor trains here, and why. The probe's measurement is kept in the store and reused. */
+import { version as codeVersion } from '../../package.json';
+import { AppError } from '../core/errors';
+import type { OnProgress, ProbeReport } from '../protocol/api';
+import type { ExecutorChoice, ExecutorName } from '../protocol/entities';
+import type { Workers } from './workers';
+
+const SETTING = 'device-probe';
+
+interface KeptProbe {
+  readonly key: string;
+  readonly report: ProbeReport;
+}
+
+export class Device {
+  readonly #workers: Workers;
+  #report: Promise<ProbeReport> | null = null;
+
+  constructor(workers: Workers) {
+    this.#workers = workers;
+  }
+
+  /** What this computer measured; measures where it has not, or where `again` is set. */
+  report(onProgress: OnProgress, again = false): Promise<ProbeReport> {
+    if (again || this.#report === null) {
+      const report = again ? this.#measure(onProgress) : this.#recall(onProgress);
+      this.#report = report;
+      // A failed measurement is not remembered: the next call tries again.
+      report.catch(() => {
+        if (this.#report === report) this.#report = null;
+      });
+    }
+    return this.#report;
+  }
+
+  async choose(
+    choice: ExecutorChoice,
+    onProgress: OnProgress,
+  ): Promise<{ executor: ExecutorName; reason: string }> {
+    if (choice === 'auto') {
+      const { chosen, reason } = await this.report(onProgress);
+      return { executor: chosen, reason };
+    }
+    if (choice === 'webgpu' && !('gpu' in navigator)) {
+      throw new AppError(
+        'engine/no-webgpu',
+        'This browser has no WebGPU. Choose "auto" or "wasm" as the device.',
+      );
+    }
+    return { executor: choice, reason: 'You chose it.' };
+  }
+
+  async #recall(onProgress: OnProgress): Promise<ProbeReport> {
+    const kept = await this.#workers.store.getSetting(SETTING);
+    return isKeptProbe(kept) && kept.key === machineKey() ? kept.report : this.#measure(onProgress);
+  }
+
+  async #measure(onProgress: OnProgress): Promise<ProbeReport> {
+    onProgress({ label: 'Measuring this computer' });
+    const report = await this.#workers.train.probe(onProgress);
+    const kept: KeptProbe = { key: machineKey(), report };
+    await this.#workers.store.setSetting(SETTING, kept);
+    return report;
+  }
+}
+
+/** Another browser version, core count or isolation may run at another speed. */
+function machineKey(): string {
+  const { userAgent, hardwareConcurrency } = navigator;
+  return [codeVersion, userAgent, hardwareConcurrency, globalThis.crossOriginIsolated].join('|');
+}
+
+function isKeptProbe(value: unknown): value is KeptProbe {
+  return typeof value === 'object' && value !== null && 'key' in value && 'report' in value;
+}

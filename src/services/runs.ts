@@ -1,0 +1,292 @@
+/**
+ * One run from its configuration to a stored model: prepares the data, wires batches to the trainer, passes
+ * events on, and keeps the Run's record true at every step. Holds a Web Lock while the run lives, so that other
+ * tabs see it and the browser does not freeze it, and recovers from a lost device.
+ */
+import { version as codeVersion } from '../../package.json';
+import { AppError } from '../core/errors';
+import type { Prepared, TrainEvent, TrainOutcome } from '../protocol/api';
+import type { ExecutorName, Id, ModelVersion, Run, RunConfig } from '../protocol/entities';
+import { moved } from './bridge';
+import type { Device } from './device';
+import type { Workers } from './workers';
+
+export type RunEvent =
+  | TrainEvent
+  /** The record changed: new status, device or figures. */
+  | { readonly type: 'run'; readonly run: Run };
+export type RunListener = (event: RunEvent) => void;
+
+export interface RunRequest {
+  readonly projectId: Id;
+  readonly config: RunConfig;
+  readonly name: string;
+  readonly role: Run['role'];
+  /** The baseline by rule: commonest class, or mean. */
+  readonly constant?: boolean;
+}
+
+export interface FinishedRun {
+  readonly run: Run;
+  readonly model: ModelVersion;
+}
+
+/** A run under way. `finished` rejects with what stopped it; the record then says so too. */
+export interface RunHandle {
+  readonly id: Id;
+  readonly finished: Promise<FinishedRun>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Ends the run after the step under way; it finishes with the best weights so far. */
+  stop(): Promise<void>;
+}
+
+const CHECKPOINT_SECONDS = 5;
+/** A second lost device within this time moves the run to the processor. */
+const LOSS_WINDOW_MS = 5 * 60_000;
+
+export async function startRun(
+  workers: Workers,
+  device: Device,
+  request: RunRequest,
+  listener: RunListener,
+): Promise<RunHandle> {
+  const { projectId, config, name, role } = request;
+  listener({ type: 'phase', progress: { label: 'Preparing the data' } });
+  const prepared = await workers.data.prepare(config);
+  const choice = await device.choose(config.executor, (progress) =>
+    listener({ type: 'phase', progress }),
+  );
+  const run = await workers.store.createRun({
+    projectId,
+    name,
+    role,
+    config,
+    status: 'preparing',
+    createdAt: Date.now(),
+    finishedAt: null,
+    device: null,
+    graphHash: null,
+    codeVersion,
+    curve: [],
+    best: null,
+    seconds: 0,
+    examplesPerSecond: 0,
+    stepsDone: 0,
+    stepsTotal: 0,
+    modelVersionId: null,
+    error: null,
+  });
+  listener({ type: 'run', run });
+  const course = new RunCourse(workers, run, prepared, listener, request.constant ?? false);
+  return course.begin(choice.executor, choice.reason, false);
+}
+
+/** Goes on from the run's last checkpoint, on the executor that it ran on. */
+export async function resumeRun(
+  workers: Workers,
+  device: Device,
+  runId: Id,
+  listener: RunListener,
+): Promise<RunHandle> {
+  const run = await workers.store.getRun(runId);
+  listener({ type: 'run', run });
+  listener({ type: 'phase', progress: { label: 'Preparing the data' } });
+  const prepared = await workers.data.prepare(run.config);
+  const choice = await device.choose(run.device?.executor ?? run.config.executor, (progress) =>
+    listener({ type: 'phase', progress }),
+  );
+  const course = new RunCourse(workers, run, prepared, listener, false);
+  return course.begin(choice.executor, run.device?.reason ?? choice.reason, true);
+}
+
+class RunCourse {
+  readonly #workers: Workers;
+  readonly #prepared: Prepared;
+  readonly #listener: RunListener;
+  readonly #constant: boolean;
+  #run: Run;
+  #losses: number[] = [];
+
+  constructor(
+    workers: Workers,
+    run: Run,
+    prepared: Prepared,
+    listener: RunListener,
+    constant: boolean,
+  ) {
+    this.#workers = workers;
+    this.#run = run;
+    this.#prepared = prepared;
+    this.#listener = listener;
+    this.#constant = constant;
+  }
+
+  begin(executor: ExecutorName, reason: string, resume: boolean): RunHandle {
+    const { id } = this.#run;
+    const { train } = this.#workers;
+    const finished = keptAwake(`terrarium-run-${id}`, () =>
+      this.#carryOut(executor, reason, resume),
+    );
+    // A caller may look at `finished` late; until then its failure stands in the record.
+    finished.catch(() => undefined);
+    return {
+      id,
+      finished,
+      pause: () => train.pause(id),
+      resume: () => train.resume(id),
+      stop: () => train.stop(id),
+    };
+  }
+
+  async #carryOut(executor: ExecutorName, reason: string, resume: boolean): Promise<FinishedRun> {
+    try {
+      const outcome = await this.#attempts(executor, reason, resume);
+      return await this.#keep(outcome);
+    } catch (error) {
+      const { code, message } =
+        error instanceof AppError ? error : { code: 'internal/unexpected', message: String(error) };
+      // What a dead worker left can be resumed; everything else would fail again.
+      const status = code === 'worker/died' ? 'interrupted' : 'failed';
+      await this.#update({ status, finishedAt: Date.now(), error: { code, message } });
+      throw error;
+    }
+  }
+
+  /** Trains; after a lost device on a new one from the checkpoint, and after the second on the processor. */
+  async #attempts(executor: ExecutorName, reason: string, resume: boolean): Promise<TrainOutcome> {
+    try {
+      return await this.#attempt(executor, reason, resume);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'engine/device-lost') throw error;
+      const now = Date.now();
+      this.#losses = [...this.#losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
+      const fallBack = this.#losses.length >= 2;
+      const label = fallBack
+        ? 'The graphics device was lost twice: going on with the processor'
+        : 'The graphics device was lost: starting it again';
+      this.#listener({ type: 'phase', progress: { label } });
+      this.#workers.restartTraining(label);
+      return this.#attempts(fallBack ? 'wasm' : executor, fallBack ? `${label}.` : reason, true);
+    }
+  }
+
+  async #attempt(executor: ExecutorName, reason: string, resume: boolean): Promise<TrainOutcome> {
+    const { data, train } = this.#workers;
+    const { id: runId, config } = this.#run;
+    const { port1, port2 } = new MessageChannel();
+    const served = data.serveBatches(config, port1);
+    const trained = train.run(
+      {
+        runId,
+        config,
+        prepared: this.#prepared,
+        executor,
+        resume,
+        checkpointEverySeconds: CHECKPOINT_SECONDS,
+        ...(this.#constant ? { constant: true } : {}),
+      },
+      port2,
+      (event) => this.#receive(event, executor, reason),
+    );
+    // Serving may end early without harm; only its failure ends the run.
+    return Promise.race([trained, served.then(() => trained)]);
+  }
+
+  #receive(event: TrainEvent, executor: ExecutorName, reason: string): void {
+    this.#listener(event);
+    switch (event.type) {
+      case 'started': {
+        const { planId, label, graphHash, stepsTotal } = event;
+        const device = { executor, reason, planId, label };
+        this.#updateSoon({ status: 'running', device, graphHash, stepsTotal, error: null });
+        break;
+      }
+      case 'state':
+        this.#updateSoon({ status: event.state });
+        break;
+      case 'checkpoint':
+        this.#updateSoon({ stepsDone: event.step });
+        break;
+      default:
+    }
+  }
+
+  #updateSoon(change: Partial<Run>): void {
+    this.#update(change).catch((error: unknown) => {
+      // The run itself goes on: its checkpoint and its end are written apart, and those failures end it.
+      console.warn('The record of a run could not be updated.', error);
+    });
+  }
+
+  async #update(change: Partial<Omit<Run, 'id' | 'projectId' | 'number'>>): Promise<void> {
+    this.#run = await this.#workers.store.updateRun(this.#run.id, change);
+    this.#listener({ type: 'run', run: this.#run });
+  }
+
+  async #keep(outcome: TrainOutcome): Promise<FinishedRun> {
+    const { store } = this.#workers;
+    const { id: runId, projectId, name, config } = this.#run;
+    this.#listener({ type: 'phase', progress: { label: 'Saving the model' } });
+    const { graphHash, weights, signature, model: file } = outcome;
+    const model = await store.putModel(
+      {
+        projectId,
+        name,
+        stage: 'draft',
+        kind: 'float32',
+        runId,
+        parentId: null,
+        datasetId: config.datasetId,
+        graphHash,
+        signature,
+        recipe: this.#prepared.recipe,
+        weights,
+      },
+      moved(file),
+    );
+    await this.#update({
+      status: outcome.status,
+      finishedAt: Date.now(),
+      graphHash,
+      curve: outcome.loop.curve,
+      best: outcome.best,
+      seconds: outcome.seconds,
+      examplesPerSecond: outcome.examplesPerSecond,
+      stepsDone: outcome.stepsDone,
+      modelVersionId: model.id,
+      error: null,
+    });
+    return { run: this.#run, model };
+  }
+}
+
+/** Runs `work` under a Web Lock of that name and, where the browser has one, a wake lock. */
+async function keptAwake<T>(name: string, work: () => Promise<T>): Promise<T> {
+  if (!('locks' in navigator)) return work();
+  // ifAvailable: another tab that holds the lock is running this very run.
+  return navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
+    if (lock === null) {
+      throw new AppError('run/elsewhere', 'This run is already under way in another tab.', {
+        name,
+      });
+    }
+    const awake = await wakeLock();
+    try {
+      return await work();
+    } finally {
+      await awake?.release();
+    }
+  }) as Promise<T>;
+}
+
+async function wakeLock(): Promise<WakeLockSentinel | null> {
+  if (!('wakeLock' in navigator)) return null;
+  try {
+    return await navigator.wakeLock.request('screen');
+  } catch (error) {
+    // Refused when the page is hidden or the battery is low: training goes on without it.
+    console.warn('No wake lock:', error);
+    return null;
+  }
+}

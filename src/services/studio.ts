@@ -1,0 +1,408 @@
+/**
+ * The studio's use cases, typed and without a screen: what a button does and what a job does is the same call
+ * here. Simple reads and edits go straight to `studio.workers.store`; a method stands here where several workers
+ * have to act together.
+ */
+import { AppError } from '../core/errors';
+import type {
+  DataApi,
+  EvaluateResult,
+  ImportResult,
+  InferApi,
+  InspectedModel,
+  OnProgress,
+  ProbeReport,
+  RawPart,
+  StoreApi,
+  StoreStatus,
+} from '../protocol/api';
+import type {
+  DatasetVersion,
+  Evaluation,
+  Gate,
+  Id,
+  ModelVersion,
+  Project,
+  RunConfig,
+  SplitPart,
+  TaskType,
+} from '../protocol/entities';
+import { startBaselines } from './baselines';
+import { moved } from './bridge';
+import type { Async } from './bridge';
+import {
+  DEFAULT_SEED,
+  defaultBlueprint,
+  defaultRecipe,
+  defaultSplit,
+  defaultTraining,
+} from './defaults';
+import { Device } from './device';
+import { resumeRun, startRun } from './runs';
+import type { FinishedRun, RunHandle, RunListener } from './runs';
+import { Workers } from './workers';
+
+/** Rows that static quantisation looks at to choose its ranges. */
+const CALIBRATION_ROWS = 512;
+
+export interface NewProject {
+  readonly name: string;
+  readonly datasetId: Id;
+  /** Suggested by the data where absent. */
+  readonly target?: string;
+  readonly task?: TaskType;
+  readonly starter?: Project['starter'];
+  readonly gates?: readonly Gate[];
+  readonly seed?: number;
+  readonly temporary?: boolean;
+}
+
+export interface Evaluated {
+  readonly evaluation: Evaluation;
+  readonly predictions: EvaluateResult['predictions'];
+}
+
+export class Studio {
+  readonly workers: Workers;
+  readonly device: Device;
+
+  constructor(workers = new Workers()) {
+    this.workers = workers;
+    this.device = new Device(workers);
+  }
+
+  get store(): Async<StoreApi> {
+    return this.workers.store;
+  }
+
+  get data(): Async<DataApi> {
+    return this.workers.data;
+  }
+
+  get infer(): Async<InferApi> {
+    return this.workers.infer;
+  }
+
+  /** Opens the store; what a crash left behind is in the answer. */
+  storeStatus(): Promise<StoreStatus> {
+    return this.workers.storeStatus();
+  }
+
+  probe(onProgress: OnProgress, again = false): Promise<ProbeReport> {
+    return this.device.report(onProgress, again);
+  }
+
+  importTable(
+    callId: string,
+    file: Blob,
+    source: { readonly name: string; readonly kind: 'file' | 'paste' },
+    onProgress: OnProgress,
+  ): Promise<ImportResult> {
+    return this.workers.data.importTable(callId, file, source, onProgress);
+  }
+
+  importEmbedded(
+    callId: string,
+    name: 'penguins' | 'digits',
+    onProgress: OnProgress,
+  ): Promise<ImportResult> {
+    return this.workers.data.importEmbedded(callId, name, onProgress);
+  }
+
+  /** A project on a dataset, with target, architecture and training chosen by the data where they are not given. */
+  async createProject(wanted: NewProject): Promise<Project> {
+    const { data, store } = this.workers;
+    const dataset = await store.getDataset(wanted.datasetId);
+    const { target, task } = await this.#goal(wanted, data);
+    const seed = wanted.seed ?? DEFAULT_SEED;
+    return store.createProject({
+      name: wanted.name,
+      temporary: wanted.temporary ?? false,
+      starter: wanted.starter ?? null,
+      datasetId: dataset.id,
+      target,
+      task,
+      gates: wanted.gates ?? [],
+      recipe: defaultRecipe(),
+      split: defaultSplit(seed),
+      blueprint: defaultBlueprint(dataset),
+      training: defaultTraining(dataset, task),
+      seed,
+      executor: 'auto',
+    });
+  }
+
+  async #goal(
+    wanted: NewProject,
+    data: Workers['data'],
+  ): Promise<{ target: string; task: TaskType }> {
+    const { target, task, datasetId } = wanted;
+    if (target !== undefined && task !== undefined) return { target, task };
+    const suggestion = await data.suggestTarget(datasetId);
+    if (target === undefined) return { target: suggestion.column, task: task ?? suggestion.task };
+    if (suggestion.column === target) return { target, task: suggestion.task };
+    return { target, task: await this.#taskOf(datasetId, target) };
+  }
+
+  /** Numbers with many values are regressed; everything else is classified. */
+  async #taskOf(datasetId: Id, target: string): Promise<TaskType> {
+    const { manifest } = await this.workers.store.getDataset(datasetId);
+    if (manifest.type === 'images') return 'classification';
+    const column = manifest.columns.find(({ name }) => name === target);
+    if (column === undefined) {
+      const names = manifest.columns.map(({ name }) => `"${name}"`).join(', ');
+      throw new AppError(
+        'project/target',
+        `There is no column "${target}" in ${manifest.name}. It has ${names}.`,
+        { target },
+      );
+    }
+    return column.storage === 'float64' && column.distinct > 10 ? 'regression' : 'classification';
+  }
+
+  /** The configuration of a project's next run. */
+  runConfig(project: Project): RunConfig {
+    const { datasetId, target, task, recipe, split, blueprint, training, seed, executor } = project;
+    if (!datasetId || target === null || !task || !blueprint || !training) {
+      throw new AppError(
+        'project/incomplete',
+        `"${project.name}" needs data, a target and a model before it can train.`,
+        { projectId: project.id },
+      );
+    }
+    return {
+      format: 1,
+      datasetId,
+      target,
+      task,
+      recipe,
+      split,
+      blueprint,
+      training,
+      seed,
+      executor,
+    };
+  }
+
+  /** Trains the project's model as it is configured now. */
+  startRun(project: Project, name: string, listener: RunListener): Promise<RunHandle> {
+    const request = {
+      projectId: project.id,
+      config: this.runConfig(project),
+      name,
+      role: 'model',
+    } as const;
+    return startRun(this.workers, this.device, request, listener);
+  }
+
+  resumeRun(runId: Id, listener: RunListener): Promise<RunHandle> {
+    return resumeRun(this.workers, this.device, runId, listener);
+  }
+
+  /** Trains the commonest-class (or mean) and the linear baseline, one after the other. */
+  async trainBaselines(project: Project, listener: RunListener): Promise<readonly FinishedRun[]> {
+    const config = this.runConfig(project);
+    const dataset = await this.workers.store.getDataset(config.datasetId);
+    return startBaselines(this.workers, this.device, project.id, config, dataset, listener);
+  }
+
+  /**
+   * Judges a model on a part and records it. `test` opens the sealed part and counts the opening, unless `part`
+   * rows from an opening just counted are handed in.
+   */
+  async evaluate(
+    callId: string,
+    modelId: Id,
+    part: SplitPart,
+    onProgress: OnProgress,
+    opened?: RawPart,
+  ): Promise<Evaluated> {
+    const { infer, store } = this.workers;
+    const model = await store.getModel(modelId);
+    const project = await store.getProject(model.projectId);
+    const rows = opened ?? (await this.openPart(project, model, part));
+    const { report, latency, predictions } = await infer.evaluate(
+      callId,
+      {
+        model: model.file,
+        task: model.signature.task,
+        classes: model.signature.classes,
+        part: rows,
+        measureLatency: true,
+        seed: project.seed,
+      },
+      onProgress,
+    );
+    const evaluation = await store.putEvaluation(
+      {
+        projectId: project.id,
+        modelVersionId: model.id,
+        datasetId: this.runConfig(project).datasetId,
+        part,
+        rows: rows.rows.length,
+        report,
+        latency,
+        bytes: model.file.bytes,
+      },
+      predictions,
+    );
+    return { evaluation, predictions };
+  }
+
+  /** Raw inputs and truths of a part; opening `test` is counted first. */
+  async openPart(project: Project, model: ModelVersion, part: SplitPart): Promise<RawPart> {
+    const { data, store } = this.workers;
+    const { recipe } = model;
+    if (recipe === null) {
+      throw new AppError(
+        'model/no-recipe',
+        `"${model.name}" does not say how its inputs are made from columns, so no data fits it.`,
+        { modelId: model.id },
+      );
+    }
+    const config = await this.#configOf(project, model);
+    if (part === 'test') await store.openTest(project.id);
+    return data.readPart(config, recipe, part, { unsealed: part === 'test' });
+  }
+
+  /** The split that a model was trained with decides which rows it has not seen. */
+  async #configOf(project: Project, model: ModelVersion): Promise<RunConfig> {
+    const { store } = this.workers;
+    for (let at: ModelVersion | null = model; at !== null;) {
+      if (at.runId !== null) return (await store.getRun(at.runId)).config;
+      at = at.parentId === null ? null : await store.getModel(at.parentId);
+    }
+    return this.runConfig(project);
+  }
+
+  /** A quantised copy of a model, kept as a ModelVersion with its parent. */
+  async compress(
+    callId: string,
+    modelId: Id,
+    mode: 'int8-dynamic' | 'int8-static',
+    onProgress: OnProgress,
+  ): Promise<{ readonly model: ModelVersion; readonly notes: readonly string[] }> {
+    const { data, infer, store } = this.workers;
+    const parent = await store.getModel(modelId);
+    const project = await store.getProject(parent.projectId);
+    let calibration: RawPart | null = null;
+    if (mode === 'int8-static' && parent.recipe !== null) {
+      onProgress({ label: 'Reading training rows to calibrate on' });
+      const config = await this.#configOf(project, parent);
+      calibration = await data.readPart(config, parent.recipe, 'train', {
+        unsealed: false,
+        limit: CALIBRATION_ROWS,
+      });
+    }
+    const { model: file, notes } = await infer.quantise(
+      callId,
+      parent.file,
+      mode,
+      calibration,
+      onProgress,
+    );
+    const { graphHash } = await infer.inspectModel(file);
+    const model = await store.putModel(
+      {
+        projectId: parent.projectId,
+        name: `${parent.name} (${mode})`,
+        stage: 'draft',
+        kind: mode,
+        runId: null,
+        parentId: parent.id,
+        datasetId: parent.datasetId,
+        graphHash,
+        signature: parent.signature,
+        recipe: parent.recipe,
+        weights: parent.weights,
+      },
+      moved(file),
+    );
+    return { model, notes };
+  }
+
+  /** Reads a person's `.onnx`; a file with problems is refused with all of them. */
+  async importModel(
+    projectId: Id,
+    name: string,
+    file: ArrayBuffer,
+  ): Promise<{ readonly model: ModelVersion; readonly inspected: InspectedModel }> {
+    const { infer, store } = this.workers;
+    const project = await store.getProject(projectId);
+    const inspected = await infer.inspectModel(file);
+    if (inspected.problems.length > 0) {
+      throw new AppError(
+        'model/refused',
+        `${name} cannot be used: ${inspected.problems.join(' ')}`,
+        { problems: inspected.problems },
+      );
+    }
+    const { graphHash, signature, recipe, weights } = inspected;
+    const model = await store.putModel(
+      {
+        projectId,
+        name,
+        stage: 'draft',
+        kind: 'imported',
+        runId: null,
+        parentId: null,
+        datasetId: project.datasetId,
+        graphHash,
+        signature,
+        recipe,
+        weights,
+      },
+      moved(file),
+    );
+    return { model, inspected };
+  }
+
+  /** The bytes of a model's `.onnx` file. */
+  async downloadModel(modelId: Id): Promise<ArrayBuffer> {
+    const { file } = await this.workers.store.getModel(modelId);
+    return this.workers.store.getChunk(file);
+  }
+
+  /** One HTML page that runs the model anywhere. */
+  async exportPage(modelId: Id): Promise<ArrayBuffer> {
+    const model = await this.workers.store.getModel(modelId);
+    return this.workers.infer.exportPage(model.file, model);
+  }
+
+  /** Predicts every row of a CSV and returns it with prediction and confidence columns. */
+  async predictTable(
+    callId: string,
+    modelId: Id,
+    file: Blob,
+    onProgress: OnProgress,
+  ): Promise<ArrayBuffer> {
+    const { data, infer, store } = this.workers;
+    const { recipe, name, file: bytes } = await store.getModel(modelId);
+    if (recipe === null) {
+      throw new AppError(
+        'model/no-recipe',
+        `"${name}" does not say which columns it needs, so it cannot read a table.`,
+        { modelId },
+      );
+    }
+    const table = await data.readForPrediction(callId, file, recipe, onProgress);
+    return infer.predictTable(callId, bytes, recipe, table, onProgress);
+  }
+
+  /** Cancels a long call wherever it runs. */
+  cancel(callId: string): Promise<void> {
+    return this.workers.cancel(callId);
+  }
+
+  async dataset(project: Project): Promise<DatasetVersion> {
+    return this.workers.store.getDataset(this.runConfig(project).datasetId);
+  }
+}
+
+let opened: Studio | null = null;
+
+/** The page's one Studio. */
+export function openStudio(): Studio {
+  opened ??= new Studio();
+  return opened;
+}
