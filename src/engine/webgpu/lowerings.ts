@@ -1,0 +1,53 @@
+/** Every operator that has a lowering of its own on the graphics processor. */
+import { TRAINING_DOMAIN } from '../../onnx/graph';
+import type { Node } from '../../onnx/graph';
+import {
+  batchNormalization,
+  batchNormGradient,
+  batchNormTrain,
+} from '../../ops/BatchNormalization/tfjs';
+import { conv, convInputGradient, convWeightGradient } from '../../ops/Conv/tfjs';
+import { ELEMENTWISE, identity } from '../../ops/elementwise/tfjs';
+import { gemm } from '../../ops/Gemm/tfjs';
+import type { Lowering, LoweringTable } from '../../ops/lowering/tfjs';
+import { matMul } from '../../ops/MatMul/tfjs';
+import { MOVEMENT } from '../../ops/movement/tfjs';
+import { POOLING, POOLING_GRADIENTS } from '../../ops/pooling/tfjs';
+import { REDUCTIONS } from '../../ops/reductions/tfjs';
+import {
+  softmaxCrossEntropy,
+  softmaxCrossEntropyGradient,
+} from '../../ops/SoftmaxCrossEntropy/tfjs';
+
+const STANDARD: LoweringTable = {
+  ...ELEMENTWISE,
+  ...MOVEMENT,
+  ...POOLING,
+  ...REDUCTIONS,
+  BatchNormalization: batchNormalization,
+  Conv: conv,
+  Gemm: gemm,
+  MatMul: matMul,
+  // In inference nothing is dropped.
+  Dropout: identity,
+};
+
+const TRAINING: LoweringTable = {
+  ...POOLING_GRADIENTS,
+  BatchNormGrad: batchNormGradient,
+  BatchNormTrain: batchNormTrain,
+  ConvGradInput: convInputGradient,
+  ConvGradWeight: convWeightGradient,
+  SoftmaxCrossEntropy: softmaxCrossEntropy,
+  SoftmaxCrossEntropyGrad: softmaxCrossEntropyGradient,
+};
+
+const tables: ReadonlyMap<string, ReadonlyMap<string, Lowering>> = new Map([
+  ['', new Map(Object.entries(STANDARD))],
+  [TRAINING_DOMAIN, new Map(Object.entries(TRAINING))],
+]);
+
+/** undefined: the operator is rewritten in others first, or is not supported. */
+export function loweringOf(node: Node): Lowering | undefined {
+  return tables.get(node.domain)?.get(node.op);
+}

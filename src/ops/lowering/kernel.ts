@@ -1,0 +1,133 @@
+/**
+ * Kernels of our own in WGSL, run through the backend's queue beside those of tfjs. Shapes are static, so sizes
+ * and strides are literals in the source, and the source itself is the key under which the pipeline is cached:
+ * no hand-kept key can be wrong. Inputs are bound as flat arrays `x0`, `x1` …, so rank has no limit.
+ */
+import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { sizeOf } from '../../core/dtype';
+import { stridesOf } from '../shapes';
+import { deviceType } from './tfjs';
+import type { StaticType } from './tfjs';
+
+const WORKGROUP = 64;
+
+export interface KernelSource {
+  /** Shown in GPU tools. */
+  readonly label: string;
+  readonly output: StaticType;
+  readonly inputCount: number;
+  /** Statements run for each `index`; they write `result[...]`. */
+  readonly body: string;
+  /** Number of values of `index`; the output's size where absent. */
+  readonly threads?: number;
+  /** Functions that the body calls. */
+  readonly helpers?: string;
+}
+
+/** Prepares a kernel; the result runs it. */
+export function kernel(
+  backend: WebGPUBackend,
+  source: KernelSource,
+): (inputs: readonly TensorInfo[]) => TensorInfo {
+  const size = sizeOf(source.output.dims);
+  const threads = source.threads ?? size;
+  const variableNames = Array.from({ length: source.inputCount }, (_, index) => `x${index}`);
+  const code = `// ${source.label}
+${source.helpers ?? ''}
+fn main(index: i32) {
+  if (index >= ${threads}) { return; }
+${source.body}
+}`;
+  const dtype = deviceType(source.output.dtype);
+  const shape = [...source.output.dims];
+  return (inputs) => {
+    const output = backend.makeTensorInfo(shape, dtype);
+    if (size === 0) return backend.runWebGPUProgram(program(), [], dtype, undefined, output);
+    const flat = inputs.map((x) => ({
+      dataId: x.dataId,
+      dtype: x.dtype,
+      shape: [sizeOf(x.shape)],
+    }));
+    backend.runWebGPUProgram(program(), flat, dtype, undefined, {
+      dataId: output.dataId,
+      dtype,
+      shape: [size],
+    });
+    return output;
+  };
+
+  // tfjs writes the pipeline and the full key into the program object, so each run has a fresh one.
+  function program() {
+    return {
+      variableNames,
+      outputShape: [size],
+      dispatchLayout: { x: [0] },
+      dispatch: [Math.ceil(threads / WORKGROUP), 1, 1] as [number, number, number],
+      workgroupSize: [WORKGROUP, 1, 1] as [number, number, number],
+      shaderKey: code,
+      getUserCode: () => code,
+    };
+  }
+}
+
+/** Strides with which `dims` is read as if it were broadcast to `target` (0 along repeated axes). */
+export function broadcastStrides(dims: readonly number[], target: readonly number[]): number[] {
+  const own = stridesOf(dims);
+  const shift = target.length - dims.length;
+  return target.map((_, axis) => {
+    const from = axis - shift;
+    return from < 0 || dims[from] === 1 ? 0 : (own[from] ?? 0);
+  });
+}
+
+export interface Axis {
+  readonly dim: number;
+  readonly stride: number;
+}
+
+/** Joins neighbouring axes that one stride can walk, and drops those of length 1. */
+export function collapse(dims: readonly number[], strides: readonly number[]): Axis[] {
+  const axes: Axis[] = [];
+  dims.forEach((dim, index) => {
+    if (dim === 1) return;
+    const stride = strides[index] ?? 0;
+    const last = axes.at(-1);
+    if (last !== undefined && last.stride === stride * dim) {
+      axes[axes.length - 1] = { dim: last.dim * dim, stride };
+    } else {
+      axes.push({ dim, stride });
+    }
+  });
+  return axes;
+}
+
+/** WGSL: where a strided view of the shape `dims` keeps the element whose row-major number is `index`. */
+export function addressOf(
+  dims: readonly number[],
+  strides: readonly number[],
+  index = 'index',
+  offset = 0,
+): string {
+  const axes = collapse(dims, strides);
+  const terms: string[] = offset === 0 ? [] : [`${offset}`];
+  let below = 1;
+  for (let axis = axes.length - 1; axis >= 0; axis--) {
+    const { dim, stride } = axes[axis] ?? { dim: 1, stride: 0 };
+    if (stride !== 0) {
+      const shifted = below === 1 ? index : `(${index} / ${below})`;
+      const coordinate = axis === 0 ? shifted : `(${shifted} % ${dim})`;
+      terms.push(stride === 1 ? coordinate : `${coordinate} * (${stride})`);
+    }
+    below *= dim;
+  }
+  return terms.length === 0 ? '0' : terms.join(' + ');
+}
+
+/** A float literal that WGSL takes for f32, whatever the number. */
+export function f32(value: number): string {
+  if (value > 3.4028234e38) return '3.4028234e38';
+  if (value < -3.4028234e38) return '-3.4028234e38';
+  const text = Math.fround(value).toString();
+  return `f32(${text})`;
+}
