@@ -1,0 +1,145 @@
+/**
+ * SGD, Adam and AdamW over all weights at once: the last node of a training graph. Inputs: learning_rate, step
+ * (1-based), clip_norm (0 = none), then for each weight w, grad, m, v (SGD: w, grad, m). Outputs: for each
+ * weight w', m', v' (SGD: w', m'), then grad_norm (before clipping) and step_done.
+ *
+ *   n = ‖all gradients‖₂;  g ← g · clip/n where n > clip > 0      (Pascanu, Mikolov & Bengio 2013)
+ *   SGD    m ← μ·m + g;  w ← w − η·m                              (Sutskever et al. 2013, PyTorch's form)
+ *   Adam   m ← β₁·m + (1−β₁)·g;  v ← β₂·v + (1−β₂)·g²
+ *          w ← w − η · (m / (1−β₁ᵗ)) / (√(v / (1−β₂ᵗ)) + ε)       (Kingma & Ba 2015, arXiv 1412.6980)
+ *   AdamW  w ← w − η·λ·w first, where `decay_mask` says so        (Loshchilov & Hutter 2019, arXiv 1711.05101)
+ *
+ * Where n is not finite nothing changes but step_done: the step is skipped on the device.
+ */
+import { TRAINING_DOMAIN } from '../../onnx/graph';
+import type { Node } from '../../onnx/graph';
+import { floatAttribute, intsAttribute } from '../attributes';
+import type { OpSpec, ReferenceKernel, Value } from '../define';
+import { inputType, sameDims, shapeError, shapeText } from '../shapes';
+import { inputValue, makeValue } from '../value';
+
+export type OptimiserName = 'SGD' | 'Adam' | 'AdamW';
+
+/** First input of the first weight. */
+export const OPTIMISER_HEADER = 3;
+
+/** Inputs a weight takes: w, grad, m and, but for SGD, v. */
+export function optimiserStride(op: string): 3 | 4 {
+  return op === 'SGD' ? 3 : 4;
+}
+
+export interface OptimiserSettings {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  readonly momentum: number;
+  /** For each weight, 1 where it decays. */
+  readonly decayMask: readonly number[];
+}
+
+/** The node's attributes with their defaults; what every executor works from. */
+export function optimiserSettings(node: Node): OptimiserSettings {
+  return {
+    beta1: floatAttribute(node, 'beta1', 0.9),
+    beta2: floatAttribute(node, 'beta2', 0.999),
+    epsilon: floatAttribute(node, 'epsilon', 1e-8),
+    weightDecay: floatAttribute(node, 'weight_decay', 0),
+    momentum: floatAttribute(node, 'momentum', 0),
+    decayMask: intsAttribute(node, 'decay_mask', []),
+  };
+}
+
+const reference: ReferenceKernel = (node, inputs) => {
+  const [rate, step, clip] = [0, 1, 2].map((i) => inputValue(node, inputs, i).data[0] as number);
+  if (rate === undefined || step === undefined || clip === undefined) return [];
+  const settings = optimiserSettings(node);
+  const stride = optimiserStride(node.op);
+  const count = (inputs.length - OPTIMISER_HEADER) / stride;
+  const input = (weight: number, port: number): Value =>
+    inputValue(node, inputs, OPTIMISER_HEADER + weight * stride + port);
+
+  let squares = 0;
+  for (let w = 0; w < count; w++) for (const g of input(w, 1).data) squares += g * g;
+  const norm = Math.sqrt(squares);
+  const skip = !Number.isFinite(norm);
+  const factor = clip > 0 && norm > clip ? clip / norm : 1;
+  const { beta1, beta2, epsilon, momentum } = settings;
+  const correct1 = 1 - beta1 ** step;
+  const correct2 = 1 - beta2 ** step;
+
+  const outputs: Value[] = [];
+  for (let index = 0; index < count; index++) {
+    const [w, grad, m] = [0, 1, 2].map((port) => input(index, port));
+    if (!w || !grad || !m) return [];
+    const v = stride === 4 ? input(index, 3) : undefined;
+    if (skip) {
+      outputs.push(w, m, ...(v ? [v] : []));
+      continue;
+    }
+    const newW = makeValue(w.dtype, w.dims);
+    const newM = makeValue(w.dtype, w.dims);
+    const newV = makeValue(w.dtype, w.dims);
+    const decay =
+      node.op === 'AdamW' && settings.decayMask[index] === 1 ? rate * settings.weightDecay : 0;
+    for (let i = 0; i < w.data.length; i++) {
+      const g = (grad.data[i] as number) * factor;
+      const old = w.data[i] as number;
+      if (v) {
+        const first = beta1 * (m.data[i] as number) + (1 - beta1) * g;
+        const second = beta2 * (v.data[i] as number) + (1 - beta2) * g * g;
+        newM.data[i] = first;
+        newV.data[i] = second;
+        const direction = first / correct1 / (Math.sqrt(second / correct2) + epsilon);
+        newW.data[i] = old - decay * old - rate * direction;
+      } else {
+        const velocity = momentum * (m.data[i] as number) + g;
+        newM.data[i] = velocity;
+        newW.data[i] = old - rate * velocity;
+      }
+    }
+    outputs.push(newW, newM, ...(v ? [newV] : []));
+  }
+  return [
+    ...outputs,
+    makeValue('float32', [], Float64Array.of(norm)),
+    makeValue('float32', [], Float64Array.of(step)),
+  ];
+};
+
+function spec(name: OptimiserName): OpSpec {
+  const stride = optimiserStride(name);
+  return {
+    name,
+    domain: TRAINING_DOMAIN,
+    inputs: [OPTIMISER_HEADER + stride, Infinity],
+    infer: (context) => {
+      const { node } = context;
+      const count = (node.inputs.length - OPTIMISER_HEADER) / stride;
+      if (!Number.isInteger(count)) {
+        throw shapeError(node, 'the inputs', `3 and ${stride} a weight`, `${node.inputs.length}`);
+      }
+      const types = Array.from({ length: count }, (_, index) => {
+        const first = OPTIMISER_HEADER + index * stride;
+        const weight = inputType(context, first);
+        for (let port = 1; port < stride; port++) {
+          const { dims } = inputType(context, first + port);
+          if (!sameDims(dims, weight.dims)) {
+            throw shapeError(
+              node,
+              `input ${first + port}`,
+              shapeText(weight.dims),
+              shapeText(dims),
+            );
+          }
+        }
+        return new Array<typeof weight>(stride - 1).fill(weight);
+      });
+      const scalar = { dtype: 'float32' as const, dims: [] };
+      return [...types.flat(), scalar, scalar];
+    },
+    reference,
+  };
+}
+
+export const optimiserSpecs: readonly OpSpec[] = [spec('SGD'), spec('Adam'), spec('AdamW')];

@@ -1,0 +1,112 @@
+/** Every operator the studio knows. tfjs never enters here: lowerings are looked up by the executor. */
+import { AppError } from '../core/errors';
+import type { Node } from '../onnx/graph';
+import { argMaxSpec } from './ArgMax/spec';
+import { averagePoolSpec } from './AveragePool/spec';
+import { averagePoolGradSpec } from './AveragePoolGrad/spec';
+import { batchNormGradSpec } from './BatchNormGrad/spec';
+import { batchNormTrainSpec } from './BatchNormTrain/spec';
+import { batchNormalizationSpec } from './BatchNormalization/spec';
+import { castSpec } from './Cast/spec';
+import { clipSpec } from './Clip/spec';
+import { concatSpec } from './Concat/spec';
+import { constantSpecs } from './constants/spec';
+import { convSpec } from './Conv/spec';
+import { convGradInputSpec } from './ConvGradInput/spec';
+import { convGradWeightSpec } from './ConvGradWeight/spec';
+import type { OpSpec } from './define';
+import { dropoutSpec } from './Dropout/spec';
+import { dropoutTrainSpec } from './DropoutTrain/spec';
+import { binarySpecs } from './elementwise/binary';
+import { unarySpecs } from './elementwise/unary';
+import { expandSpec } from './Expand/spec';
+import { gatherSpec } from './Gather/spec';
+import { gemmSpec } from './Gemm/spec';
+import { globalAveragePoolSpec } from './GlobalAveragePool/spec';
+import { matMulSpec } from './MatMul/spec';
+import { maxPoolSpec } from './MaxPool/spec';
+import { maxPoolGradSpec } from './MaxPoolGrad/spec';
+import { oneHotSpec } from './OneHot/spec';
+import { optimiserSpecs } from './optimisers/spec';
+import { padSpec } from './Pad/spec';
+import { quantizationSpecs } from './quantization/spec';
+import { reductionSpecs } from './reductions/spec';
+import { reshapeSpecs } from './Reshape/spec';
+import { sliceSpec } from './Slice/spec';
+import { softmaxSpecs } from './Softmax/spec';
+import { softmaxCrossEntropySpec } from './SoftmaxCrossEntropy/spec';
+import { softmaxCrossEntropyGradSpec } from './SoftmaxCrossEntropyGrad/spec';
+import { splitSpec } from './Split/spec';
+import { squeezeSpecs } from './Squeeze/spec';
+import { transposeSpec } from './Transpose/spec';
+import { whereSpec } from './Where/spec';
+
+export const ALL_OPS: readonly OpSpec[] = [
+  ...unarySpecs,
+  ...binarySpecs,
+  whereSpec,
+  clipSpec,
+  castSpec,
+  matMulSpec,
+  gemmSpec,
+  convSpec,
+  maxPoolSpec,
+  averagePoolSpec,
+  globalAveragePoolSpec,
+  batchNormalizationSpec,
+  ...softmaxSpecs,
+  ...reductionSpecs,
+  argMaxSpec,
+  ...reshapeSpecs,
+  ...squeezeSpecs,
+  transposeSpec,
+  concatSpec,
+  sliceSpec,
+  splitSpec,
+  expandSpec,
+  gatherSpec,
+  oneHotSpec,
+  padSpec,
+  dropoutSpec,
+  ...constantSpecs,
+  ...quantizationSpecs,
+  softmaxCrossEntropySpec,
+  softmaxCrossEntropyGradSpec,
+  convGradInputSpec,
+  convGradWeightSpec,
+  maxPoolGradSpec,
+  averagePoolGradSpec,
+  batchNormTrainSpec,
+  batchNormGradSpec,
+  dropoutTrainSpec,
+  ...optimiserSpecs,
+];
+
+const BY_NAME = new Map(ALL_OPS.map((spec) => [`${spec.domain}:${spec.name}`, spec]));
+
+export function lookupOp(domain: string, name: string): OpSpec | undefined {
+  return BY_NAME.get(`${domain === 'ai.onnx' ? '' : domain}:${name}`);
+}
+
+/** The operator of a node; `onnx/operator` where the studio does not know it or its inputs do not fit. */
+export function requireOp(node: Node): OpSpec {
+  const spec = lookupOp(node.domain, node.op);
+  const name = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
+  if (!spec) {
+    throw new AppError(
+      'onnx/operator',
+      `Node "${node.name}" uses the operator ${name}, which this version does not know. ` +
+        'Export the model with other operators.',
+      { node: node.name, op: name },
+    );
+  }
+  const [least, most] = spec.inputs;
+  if (node.inputs.length < least || node.inputs.length > most) {
+    throw new AppError(
+      'onnx/operator',
+      `Node "${node.name}" (${name}) has ${node.inputs.length} inputs; it takes ${least} to ${most}.`,
+      { node: node.name, op: name, inputs: node.inputs.length },
+    );
+  }
+  return spec;
+}
