@@ -1,0 +1,84 @@
+/**
+ * The page's state as a whole: one object that the shell makes and every screen reaches by context. The services are
+ * loaded at the first question to them, so that the first paint waits for no engine, no store and no worker.
+ */
+import { Device } from './device.svelte';
+import { Offline } from './offline.svelte';
+import { OpenProject } from './project.svelte';
+import { Projects } from './projects.svelte';
+import { Router } from './router.svelte';
+import type { Studio } from './studio';
+import { Theme } from './theme.svelte';
+import { Toasts } from './toasts.svelte';
+
+export class App {
+  readonly router = new Router();
+  readonly theme = new Theme();
+  readonly toasts = new Toasts();
+  readonly offline = new Offline();
+  readonly device: Device;
+  readonly projects: Projects;
+  readonly #load: () => Promise<Studio>;
+  #studio: Promise<Studio> | null = null;
+  #project = $state.raw<OpenProject | null>(null);
+  #projectError = $state.raw<unknown>(null);
+  #presenting = $state(false);
+  #storage = $state.raw<{ readonly bytes: number; readonly quota: number } | null>(null);
+
+  constructor(load: () => Promise<Studio>) {
+    this.#load = load;
+    this.device = new Device(() => this.studio());
+    this.projects = new Projects(() => this.studio(), this.toasts);
+  }
+
+  /** The services; loaded at the first call. */
+  studio(): Promise<Studio> {
+    this.#studio ??= this.#load();
+    return this.#studio;
+  }
+
+  /** The project of the address, or null while it is being opened and where there is none. */
+  get project(): OpenProject | null {
+    return this.#project;
+  }
+
+  /** Why the project of the address could not be opened. */
+  get projectError(): unknown {
+    return this.#projectError;
+  }
+
+  get presenting(): boolean {
+    return this.#presenting;
+  }
+
+  /** Bytes in use and allowed, once known. */
+  get storage(): { readonly bytes: number; readonly quota: number } | null {
+    return this.#storage;
+  }
+
+  present(on: boolean): void {
+    this.#presenting = on;
+    document.documentElement.toggleAttribute('data-presenting', on);
+  }
+
+  async openProject(id: string | null): Promise<void> {
+    if (this.#project?.current.id === id) return;
+    this.#project = null;
+    this.#projectError = null;
+    if (id === null) return;
+    try {
+      const studio = await this.studio();
+      const project = await studio.store.getProject(id);
+      const opened = new OpenProject(studio, project);
+      await opened.load();
+      if (this.router.projectId === id) this.#project = opened;
+    } catch (error) {
+      if (this.router.projectId === id) this.#projectError = error;
+    }
+  }
+
+  async refreshStorage(): Promise<void> {
+    const studio = await this.studio();
+    this.#storage = await studio.store.usage();
+  }
+}

@@ -1,0 +1,44 @@
+/** What the open project holds besides its settings and runs: its data, its models and their evaluations. */
+import type { DatasetVersion, Evaluation, Id, ModelVersion } from '../protocol/entities';
+import type { Studio } from './studio';
+
+export class Records {
+  readonly #studio: Studio;
+  readonly #projectId: Id;
+  #dataset = $state.raw<DatasetVersion | null>(null);
+  #models = $state.raw<readonly ModelVersion[]>([]);
+  #evaluations = $state.raw<readonly Evaluation[]>([]);
+
+  constructor(studio: Studio, projectId: Id) {
+    this.#studio = studio;
+    this.#projectId = projectId;
+  }
+
+  get dataset(): DatasetVersion | null {
+    return this.#dataset;
+  }
+
+  /** In order of their numbers; those in the Trash are left out. */
+  get models(): readonly ModelVersion[] {
+    return this.#models.filter((model) => model.trashedAt === null);
+  }
+
+  get evaluations(): readonly Evaluation[] {
+    return this.#evaluations;
+  }
+
+  async loadDataset(id: Id | null): Promise<void> {
+    if (id === this.#dataset?.id) return;
+    this.#dataset = id === null ? null : await this.#studio.store.getDataset(id);
+  }
+
+  async loadModels(): Promise<void> {
+    const models = await this.#studio.store.listModels(this.#projectId);
+    this.#models = [...models].sort((a, b) => a.number - b.number);
+  }
+
+  async loadEvaluations(): Promise<void> {
+    const evaluations = await this.#studio.store.listEvaluations(this.#projectId);
+    this.#evaluations = [...evaluations].sort((a, b) => a.createdAt - b.createdAt);
+  }
+}

@@ -1,0 +1,78 @@
+/** State of each stage in the rail, and the few words beside it, out of what the project holds. */
+import type { Evaluation, ModelVersion, Project, Run } from '../protocol/entities';
+import type { Stage } from './router.svelte';
+
+export type StageState = 'empty' | 'done' | 'stale' | 'running' | 'failed';
+
+export interface StageStatus {
+  readonly state: StageState;
+  /** What changed upstream, for a stale stage. */
+  readonly changed?: readonly ('data' | 'goal' | 'preparation' | 'split' | 'model' | 'training')[];
+  /** Share done of what is running, 0 to 1. */
+  readonly fraction?: number;
+}
+
+export interface ProjectContents {
+  readonly project: Project;
+  readonly runs: readonly Run[];
+  readonly models: readonly ModelVersion[];
+  readonly evaluations: readonly Evaluation[];
+}
+
+const EMPTY: StageStatus = { state: 'empty' };
+const DONE: StageStatus = { state: 'done' };
+
+export function stageStatuses(contents: ProjectContents): Readonly<Record<Stage, StageStatus>> {
+  const { project, models, evaluations } = contents;
+  const runs = contents.runs.filter((run) => run.role === 'model');
+  const run = runs.reduce<Run | null>((a, b) => (a === null || b.number > a.number ? b : a), null);
+  const live = models.filter((model) => model.trashedAt === null);
+  const made = live.find((model) => model.runId === run?.id && model.parentId === null);
+  const judged = evaluations.some((evaluation) => evaluation.modelVersionId === made?.id);
+  const train = trainStatus(project, run);
+  return {
+    data: project.datasetId === null ? EMPTY : DONE,
+    goal: project.target === null ? EMPTY : DONE,
+    model: project.blueprint === null ? EMPTY : DONE,
+    train,
+    evaluate: following(train, judged, evaluations.length > 0),
+    compress: following(
+      train,
+      live.some((model) => model.parentId !== null && model.parentId === made?.id),
+      live.some((model) => model.parentId !== null),
+    ),
+    versions: live.length > 0 ? DONE : EMPTY,
+    try: live.length > 0 ? DONE : EMPTY,
+  };
+}
+
+function trainStatus(project: Project, run: Run | null): StageStatus {
+  if (run === null) return EMPTY;
+  if (run.status === 'failed') return { state: 'failed' };
+  if (run.status === 'preparing' || run.status === 'running' || run.status === 'paused') {
+    return { state: 'running', fraction: run.stepsTotal > 0 ? run.stepsDone / run.stepsTotal : 0 };
+  }
+  const changed = changesSince(project, run);
+  return changed.length > 0 ? { state: 'stale', changed } : DONE;
+}
+
+/** A stage after Train: out of date when what it judged is no longer the newest, or the newest is itself stale. */
+function following(train: StageStatus, current: boolean, any: boolean): StageStatus {
+  if (!any) return EMPTY;
+  if (!current) return { state: 'stale', changed: ['model'] };
+  return train.state === 'stale' ? train : DONE;
+}
+
+/** What of the project differs from what the run was trained with. */
+export function changesSince(project: Project, run: Run): NonNullable<StageStatus['changed']> {
+  const { config } = run;
+  const differs = (a: unknown, b: unknown): boolean => JSON.stringify(a) !== JSON.stringify(b);
+  const changed: ('data' | 'goal' | 'preparation' | 'split' | 'model' | 'training')[] = [];
+  if (project.datasetId !== config.datasetId) changed.push('data');
+  if (project.target !== config.target || project.task !== config.task) changed.push('goal');
+  if (differs(project.recipe, config.recipe)) changed.push('preparation');
+  if (differs(project.split, config.split)) changed.push('split');
+  if (project.blueprint && differs(project.blueprint, config.blueprint)) changed.push('model');
+  if (project.training && differs(project.training, config.training)) changed.push('training');
+  return changed;
+}
