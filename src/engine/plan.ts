@@ -3,8 +3,10 @@
  * which nodes are needed for what is asked.
  */
 import { AppError, invariant } from '../core/errors';
+import { isFloat, sizeOf } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import type { Dim, Graph, Node } from '../onnx/graph';
+import type { Feeds } from './executor';
 
 export interface ConcreteType {
   readonly dtype: DType;
@@ -49,4 +51,25 @@ export function nodesFor(nodes: readonly Node[], values: Iterable<string>): Node
     for (const input of node.inputs) if (input !== '') wanted.add(input);
   }
   return kept.reverse();
+}
+
+/** Every feed is there, with the type and length that the graph declares. */
+export function checkFeeds(
+  feeds: Feeds,
+  wanted: readonly (ConcreteType & { readonly name: string })[],
+): void {
+  for (const { name, dtype, dims } of wanted) {
+    const data = feeds.get(name);
+    const size = sizeOf(dims);
+    if (data === undefined) {
+      throw new AppError('engine/feed', `The step needs "${name}", which was not fed.`, { name });
+    }
+    if (data instanceof Float32Array !== isFloat(dtype) || data.length !== size) {
+      throw new AppError(
+        'engine/feed',
+        `"${name}" should be fed ${size} numbers of type ${dtype}, but got ${data.length} in a ${data.constructor.name}.`,
+        { name, expected: size, found: data.length },
+      );
+    }
+  }
 }

@@ -1,0 +1,147 @@
+/**
+ * WGSL of the update, in place over all weights. With g the clipped gradient (and, in SGD and Adam, g + λ·w):
+ *   SGD    m ← μ·m + g;                         w ← w − η·m                       (Sutskever et al. 2013)
+ *   Adam   m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²; w ← w − η·m̂ / (√v̂ + ε)          (Kingma & Ba 2015)
+ *   AdamW  the same, and w shrinks by η·λ·w before                                (Loshchilov & Hutter 2019)
+ * with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). Partial sums of the gradient norm are added in a fixed order.
+ */
+import { f32 } from '../../ops/lowering/kernel';
+import type { OptimizerPlan } from '../optimizer';
+
+export const UPDATE_WORKGROUP = 256;
+/** Threads (and so partial sums) for the norm of one gradient. */
+export const NORM_THREADS = 256;
+
+/** Per weight: how long it is, where its partial sums start, and whether it decays. */
+const WEIGHT = `struct Weight { size: u32, threads: u32, offset: u32, decays: u32 }`;
+const CONTROL = `struct Control {
+  scale: f32, finite: u32, learning_rate: f32, correction1: f32, correction2: f32, step: f32,
+}`;
+
+/** One partial sum of squares a thread; an exponent of all ones anywhere marks the partial as infinite. */
+export const NORM_SOURCE = `
+${WEIGHT}
+@group(0) @binding(0) var<uniform> weight: Weight;
+@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(2) var<storage, read_write> partials: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  if (id.x >= weight.threads) { return; }
+  var total = 0.0;
+  var broken = false;
+  for (var i = id.x; i < weight.size; i += weight.threads) {
+    let g = gradient[i];
+    broken = broken || (bitcast<u32>(g) & 0x7f800000u) == 0x7f800000u;
+    total += g * g;
+  }
+  // Compilers may assume that there are no infinities, so they are handled as bits.
+  partials[weight.offset + id.x] = select(bitcast<u32>(total), 0x7f800000u, broken);
+}`;
+
+/** The norm, whether it is finite, the clipping factor and Adam's corrections, for all weights. */
+export function controlSource(plan: OptimizerPlan): string {
+  return `
+${CONTROL}
+@group(0) @binding(0) var<storage, read> partials: array<u32>;
+@group(0) @binding(1) var<storage, read> learning_rate: array<f32>;
+@group(0) @binding(2) var<storage, read> step: array<f32>;
+@group(0) @binding(3) var<storage, read> clip_norm: array<f32>;
+@group(0) @binding(4) var<storage, read_write> control: Control;
+@group(0) @binding(5) var<storage, read_write> grad_norm: array<u32>;
+
+var<workgroup> sums: array<f32, 256>;
+var<workgroup> broken: array<u32, 256>;
+
+// 1 − exp(x) without losing the digits of a small x: β₂ᵗ is so near to 1 at first that they matter.
+fn one_minus_exp(x: f32) -> f32 {
+  if (x < -0.25) { return 1.0 - exp(x); }
+  return -x * (1.0 + x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * (1.0 + x / 5.0 * (1.0 + x / 6.0)))));
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) lane: u32) {
+  var total = 0.0;
+  var bad = 0u;
+  for (var i = lane; i < arrayLength(&partials); i += 256u) {
+    let bits = partials[i];
+    if ((bits & 0x7f800000u) == 0x7f800000u) { bad = 1u; } else { total += bitcast<f32>(bits); }
+  }
+  sums[lane] = total;
+  broken[lane] = bad;
+  for (var half = 128u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) {
+      sums[lane] += sums[lane + half];
+      broken[lane] |= broken[lane + half];
+    }
+  }
+  if (lane != 0u) { return; }
+  let norm = sqrt(sums[0]);
+  let overflow = (bitcast<u32>(sums[0]) & 0x7f800000u) == 0x7f800000u;
+  let finite = broken[0] == 0u && !overflow;
+  let limit = clip_norm[0];
+  control.scale = select(1.0, limit / max(norm, 1e-30), finite && limit > 0.0 && norm > limit);
+  control.finite = u32(finite);
+  control.learning_rate = learning_rate[0];
+  control.step = step[0];
+  control.correction1 = one_minus_exp(step[0] * ${f32(Math.log(plan.beta1))});
+  control.correction2 = one_minus_exp(step[0] * ${f32(Math.log(plan.beta2))});
+  grad_norm[0] = select(0x7f800000u, bitcast<u32>(norm), finite);
+}`;
+}
+
+function rule(plan: OptimizerPlan): string {
+  const decay = f32(plan.weightDecay);
+  const coupled = `if (weight.decays == 1u) { g += ${decay} * value; }`;
+  if (plan.kind === 'SGD') {
+    return `${plan.weightDecay === 0 ? '' : coupled}
+    let momentum = ${f32(plan.momentum)} * m[i] + g;
+    m[i] = momentum;
+    w[i] = value - control.learning_rate * momentum;`;
+  }
+  const decoupled = `if (weight.decays == 1u) { value -= control.learning_rate * ${decay} * value; }`;
+  const shrink = plan.weightDecay === 0 ? '' : plan.kind === 'Adam' ? coupled : decoupled;
+  return `${shrink}
+    let first = ${f32(plan.beta1)} * m[i] + ${f32(1 - plan.beta1)} * g;
+    let second = ${f32(plan.beta2)} * v[i] + ${f32(1 - plan.beta2)} * g * g;
+    m[i] = first;
+    v[i] = second;
+    let mean = first / control.correction1;
+    let deviation = sqrt(second / control.correction2);
+    w[i] = value - control.learning_rate * mean / (deviation + ${f32(plan.epsilon)});`;
+}
+
+export function updateSource(plan: OptimizerPlan): string {
+  return `
+${WEIGHT}
+${CONTROL}
+@group(0) @binding(0) var<uniform> weight: Weight;
+@group(0) @binding(1) var<storage, read> control: Control;
+@group(0) @binding(2) var<storage, read> gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> w: array<f32>;
+@group(0) @binding(4) var<storage, read_write> m: array<f32>;
+${plan.kind === 'SGD' ? '' : '@group(0) @binding(5) var<storage, read_write> v: array<f32>;'}
+
+@compute @workgroup_size(${UPDATE_WORKGROUP})
+fn main(
+  @builtin(global_invocation_id) id: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+) {
+  if (control.finite == 0u) { return; }
+  for (var i = id.x; i < weight.size; i += groups.x * ${UPDATE_WORKGROUP}u) {
+    var value = w[i];
+    var g = gradient[i] * control.scale;
+    ${rule(plan)}
+  }
+}`;
+}
+
+/** Last of all: the step number, which tells work that was done from work that a lost device dropped. */
+export const DONE_SOURCE = `
+${CONTROL}
+@group(0) @binding(0) var<storage, read> control: Control;
+@group(0) @binding(1) var<storage, read_write> step_done: array<f32>;
+
+@compute @workgroup_size(1)
+fn main() { step_done[0] = control.step; }`;

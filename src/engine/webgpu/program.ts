@@ -1,0 +1,316 @@
+/**
+ * A graph compiled for the graphics processor: each node's lowering is prepared once, then the list is replayed
+ * every step with the state's own buffers and feeds written in place. Values are freed after their last use, and
+ * a step ends with one submit, so the next step's feeds cannot overtake it.
+ */
+import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { AppError, invariant } from '../../core/errors';
+import { sizeOf } from '../../core/dtype';
+import type { Graph, Node, Tensor } from '../../onnx/graph';
+import { alias, deviceType } from '../../ops/lowering/tfjs';
+import type { Run } from '../../ops/lowering/tfjs';
+import type { GpuDevice } from '../device';
+import type { CompileOptions, Feeds, Program, Ticket } from '../executor';
+import { isOptimizer, readOptimizer } from '../optimizer';
+import { checkFeeds, nodesFor, typesOf } from '../plan';
+import type { ConcreteType } from '../plan';
+import { loweringOf } from './lowerings';
+import { WebgpuOptimizer } from './optimizer';
+import { deviceLost } from './read';
+import { freeResident, makeResident } from './state';
+import type { ResidentTensor, WebgpuState } from './state';
+import { WebgpuTicket } from './ticket';
+
+/** Unread tickets that may stay open. */
+const OPEN_TICKETS = 256;
+
+interface Action {
+  readonly name: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly run: Run | WebgpuOptimizer;
+  /** Values that nothing needs after this action. */
+  readonly dead: readonly string[];
+}
+
+interface Copy {
+  readonly value: string;
+  readonly target: ResidentTensor;
+}
+
+export interface CompiledGraph {
+  readonly backend: WebGPUBackend;
+  readonly gpu: GpuDevice;
+  readonly graph: Graph;
+  readonly state: WebgpuState;
+  readonly options: CompileOptions;
+}
+
+/** Numbers as the device holds them; int64 that does not fit is a bound such as INT64_MAX, and clamps. */
+function deviceArray({ dtype, data }: Tensor): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+  const numbers = Array.from(data, Number);
+  if (deviceType(dtype) === 'float32') return Float32Array.from(numbers);
+  return Int32Array.from(numbers, (value) => Math.min(Math.max(value, -(2 ** 31)), 2 ** 31 - 1));
+}
+
+export class WebgpuProgram implements Program {
+  readonly #gpu: GpuDevice;
+  readonly #backend: WebGPUBackend;
+  readonly #actions: readonly Action[];
+  readonly #feeds: ReadonlyMap<string, ResidentTensor & { readonly type: ConcreteType }>;
+  readonly #constants: readonly ResidentTensor[];
+  readonly #resident: ReadonlyMap<string, TensorInfo>;
+  readonly #copies: readonly Copy[];
+  readonly #outputs: readonly string[];
+  readonly #tickets: WebgpuTicket[] = [];
+  #steps = 0;
+  #disposed = false;
+
+  static async compile(compiled: CompiledGraph): Promise<WebgpuProgram> {
+    const node = compiled.graph.nodes.find(isOptimizer);
+    const optimizer = node
+      ? await WebgpuOptimizer.create(compiled.backend, compiled.state, readOptimizer(node))
+      : undefined;
+    return new WebgpuProgram(compiled, optimizer);
+  }
+
+  private constructor(compiled: CompiledGraph, optimizer: WebgpuOptimizer | undefined) {
+    const { backend, gpu, graph, state, options } = compiled;
+    this.#backend = backend;
+    this.#gpu = gpu;
+    this.#outputs = options.outputs;
+    const types = typesOf(graph);
+    const wanted = [...options.outputs, ...options.updates.values()];
+    const nodes = ordered(nodesFor(graph.nodes, wanted));
+
+    const resident = new Map<string, TensorInfo>();
+    const feeds = new Map<string, ResidentTensor & { readonly type: ConcreteType }>();
+    for (const { name } of graph.inputs) {
+      const entry = state.entry(name);
+      if (entry !== undefined) {
+        resident.set(name, entry.info);
+        continue;
+      }
+      const type = types.get(name);
+      invariant(type !== undefined, `The input "${name}" has no type.`);
+      const tensor = makeResident(backend, type.dims, deviceType(type.dtype), name);
+      feeds.set(name, { ...tensor, type });
+      resident.set(name, tensor.info);
+    }
+    const constants: ResidentTensor[] = [];
+    const used = new Set(nodes.flatMap(({ inputs }) => inputs).concat(wanted));
+    for (const [name, tensor] of graph.initializers) {
+      if (!used.has(name)) continue;
+      const constant = makeResident(backend, tensor.dims, deviceType(tensor.dtype), name);
+      gpu.device.queue.writeBuffer(constant.buffer, 0, deviceArray(tensor));
+      constants.push(constant);
+      resident.set(name, constant.info);
+    }
+    this.#feeds = feeds;
+    this.#constants = constants;
+    this.#resident = resident;
+
+    const context = {
+      backend,
+      type: (name: string): ConcreteType => {
+        const type = types.get(name);
+        invariant(type !== undefined, `The type of "${name}" is not known.`);
+        return type;
+      },
+    };
+    const prepare = (node: Node): Run | WebgpuOptimizer => {
+      if (isOptimizer(node) && optimizer !== undefined) return optimizer;
+      const lowering = loweringOf(node);
+      if (lowering === undefined) {
+        throw new AppError(
+          'engine/unsupported',
+          `The graphics processor cannot run ${node.op} ("${node.name}") yet. Choose the processor instead.`,
+          { op: node.op, node: node.name },
+        );
+      }
+      return lowering({
+        ...context,
+        node,
+        constant: (index) => graph.initializers.get(node.inputs[index] ?? ''),
+      });
+    };
+    const inPlace = new Map(
+      (optimizer?.plan.weights ?? []).flatMap(({ weight, moments, outputs }) =>
+        [weight, ...moments].map((name, index) => [name, outputs[index] ?? ''] as const),
+      ),
+    );
+    const copies: Copy[] = [];
+    for (const [entry, value] of options.updates) {
+      if (inPlace.get(entry) === value) continue;
+      const target = state.entry(entry);
+      invariant(target !== undefined, `"${entry}" is to be updated, but is not in the state.`);
+      copies.push({ value, target });
+    }
+    this.#copies = copies;
+
+    const kept = new Set([...options.outputs, ...copies.map(({ value }) => value)]);
+    const lastUse = new Map<string, number>();
+    nodes.forEach((node, index) => {
+      for (const name of [...node.inputs, ...node.outputs]) lastUse.set(name, index);
+    });
+    this.#actions = nodes.map((node, index) => {
+      const names = new Set([...node.inputs, ...node.outputs]);
+      const dead = [...names].filter(
+        (name) => lastUse.get(name) === index && !resident.has(name) && !kept.has(name),
+      );
+      const { inputs, outputs, name } = node;
+      return { name, inputs, outputs, run: prepare(node), dead };
+    });
+  }
+
+  get stats(): Readonly<Record<string, number>> {
+    return {
+      steps: this.#steps,
+      nodes: this.#actions.length,
+      liveTensors: this.#backend.numDataIds(),
+      openTickets: this.#tickets.filter((ticket) => ticket.open).length,
+    };
+  }
+
+  step(feeds: Feeds): Ticket {
+    invariant(!this.#disposed, 'A step was asked of a Program that is disposed.');
+    if (this.#gpu.isLost()) throw deviceLost();
+    const backend = this.#backend;
+    checkFeeds(
+      feeds,
+      [...this.#feeds].map(([name, { type }]) => ({ name, ...type })),
+    );
+    for (const [name, { buffer }] of this.#feeds) {
+      const data = feeds.get(name);
+      if (data !== undefined) this.#gpu.device.queue.writeBuffer(buffer, 0, owned(data));
+    }
+    const values = new Map<string, TensorInfo>();
+    const value = (name: string): TensorInfo => {
+      const found = values.get(name) ?? this.#resident.get(name);
+      invariant(found !== undefined, `The value "${name}" is used before it is computed.`);
+      return found;
+    };
+    for (const { inputs, outputs, run, dead } of this.#actions) {
+      if (run instanceof WebgpuOptimizer) {
+        const { gradNorm, stepDone } = run.run(value);
+        values.set(run.plan.gradNorm, gradNorm);
+        values.set(run.plan.stepDone, stepDone);
+      } else {
+        const results = run(inputs.map((name) => (name === '' ? undefined : value(name))));
+        results.forEach((info, index) => {
+          const name = outputs[index] ?? '';
+          if (name === '') backend.disposeData(info.dataId);
+          else values.set(name, info);
+        });
+      }
+      for (const name of dead) this.#free(values, name);
+    }
+    const outputs = this.#outputs.map((name) => ({ name, info: this.#keep(value(name)) }));
+    this.#finish(value);
+    for (const name of [...values.keys()]) this.#free(values, name);
+    this.#steps++;
+    const ticket = new WebgpuTicket(backend, this.#gpu, outputs);
+    this.#remember(ticket);
+    return ticket;
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const ticket of this.#tickets) ticket.release();
+    for (const { run } of this.#actions) if (run instanceof WebgpuOptimizer) run.dispose();
+    for (const tensor of [...this.#feeds.values(), ...this.#constants]) {
+      freeResident(this.#backend, tensor);
+    }
+  }
+
+  /** One more reference for the ticket; a copy where the buffer will be overwritten by later steps. */
+  #keep(info: TensorInfo): TensorInfo {
+    const { external } = this.#backend.tensorMap.get(info.dataId);
+    const own = alias(this.#backend, info, info.shape);
+    if (external !== true) return own;
+    const { tensorRef, buffer } = this.#copyOf(own);
+    this.#backend.disposeData(own.dataId);
+    invariant(buffer.size > 0, 'A copied output is empty.');
+    return tensorRef;
+  }
+
+  #copyOf(info: TensorInfo): { tensorRef: TensorInfo; buffer: GPUBuffer } {
+    const backend = this.#backend;
+    const source = this.#bufferOf(info);
+    const tensorRef = backend.makeTensorInfo([...info.shape], info.dtype);
+    backend.uploadToGPU(tensorRef.dataId);
+    const buffer = this.#bufferOf(tensorRef);
+    this.#submit();
+    const encoder = this.#gpu.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(source, 0, buffer, 0, sizeOf(info.shape) * 4);
+    this.#gpu.device.queue.submit([encoder.finish()]);
+    return { tensorRef, buffer };
+  }
+
+  /** Copies what replaces state entries, and hands everything recorded to the device. */
+  #finish(value: (name: string) => TensorInfo): void {
+    this.#submit();
+    if (this.#copies.length === 0) return;
+    const encoder = this.#gpu.device.createCommandEncoder({ label: 'state' });
+    for (const { value: name, target } of this.#copies) {
+      const info = value(name);
+      if (info.dataId === target.info.dataId) continue;
+      encoder.copyBufferToBuffer(this.#bufferOf(info), 0, target.buffer, 0, target.buffer.size);
+    }
+    this.#gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  #submit(): void {
+    this.#backend.ensureCommandEncoderReady();
+    this.#backend.endComputePassEncoder();
+    this.#backend.submitQueue();
+  }
+
+  #bufferOf(info: TensorInfo): GPUBuffer {
+    this.#backend.uploadToGPU(info.dataId);
+    const { resource } = this.#backend.tensorMap.get(info.dataId);
+    invariant(resource instanceof GPUBuffer, 'A tensor has no buffer.');
+    return resource;
+  }
+
+  #free(values: Map<string, TensorInfo>, name: string): void {
+    const info = values.get(name);
+    if (info === undefined) return;
+    this.#backend.disposeData(info.dataId);
+    values.delete(name);
+  }
+
+  #remember(ticket: WebgpuTicket): void {
+    this.#tickets.push(ticket);
+    while (this.#tickets[0]?.open === false) this.#tickets.shift();
+    if (this.#tickets.length > OPEN_TICKETS) this.#tickets.shift()?.release();
+  }
+}
+
+/** A view that WebGPU takes: not over shared memory. */
+function owned(
+  data: Float32Array | Int32Array,
+): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+  if (data.buffer instanceof ArrayBuffer) {
+    return data as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+  }
+  return data instanceof Float32Array ? new Float32Array(data) : new Int32Array(data);
+}
+
+/** The optimiser writes in place, so whatever does not wait for it runs before it. */
+function ordered(nodes: readonly Node[]): Node[] {
+  const optimizer = nodes.find(isOptimizer);
+  if (optimizer === undefined) return [...nodes];
+  const after = new Set(optimizer.outputs);
+  const late: Node[] = [];
+  const early = nodes.filter((node) => {
+    if (node === optimizer) return false;
+    if (!node.inputs.some((name) => after.has(name))) return true;
+    for (const name of node.outputs) after.add(name);
+    late.push(node);
+    return false;
+  });
+  return [...early, optimizer, ...late];
+}
