@@ -1,0 +1,304 @@
+/**
+ * A job from beginning to end through the same services as the screens: import, baselines, training, compression,
+ * one opening of the sealed test part, and a report. `npm run job` and `npm run demo` drive it in Chromium.
+ */
+import { writeCsv } from '../data/csv-write';
+import { judgeGate } from '../evaluation/gates';
+import { AppError } from '../core/errors';
+import type { OnProgress, RawPart } from '../protocol/api';
+import type {
+  Evaluation,
+  Gate,
+  GateOutcome,
+  ModelVersion,
+  PairedComparison,
+  PredictionRow,
+  Project,
+  Run,
+  RunConfig,
+} from '../protocol/entities';
+import { parseJob } from '../protocol/job';
+import type { Job } from '../protocol/job';
+import { encodeError } from '../protocol/errors';
+import type { WireError } from '../protocol/errors';
+import { DEFAULT_SEED } from './defaults';
+import { projectSettings } from './job-settings';
+import type { FinishedRun, RunEvent } from './runs';
+import { openStudio } from './studio';
+import type { Evaluated, Studio } from './studio';
+
+/** What report.json holds of one model. */
+export interface ModelReport {
+  readonly name: string;
+  readonly kind: ModelVersion['kind'];
+  readonly modelVersionId: string;
+  readonly graphHash: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly weights: number;
+  readonly test: Evaluation['report'];
+  readonly latency: Evaluation['latency'];
+  readonly gates: readonly (Gate & { readonly outcome: GateOutcome })[];
+}
+
+export interface JobReport {
+  readonly format: 1;
+  readonly name: string;
+  readonly job: Job;
+  readonly dataset: { readonly id: string; readonly name: string; readonly rows: number };
+  readonly understood: readonly string[];
+  readonly warnings: readonly string[];
+  readonly parts: Readonly<Record<string, number>>;
+  readonly config: RunConfig;
+  readonly device: Run['device'];
+  readonly codeVersion: string;
+  readonly seconds: number;
+  readonly examplesPerSecond: number;
+  readonly stepsDone: number;
+  readonly best: Run['best'];
+  readonly curve: Run['curve'];
+  readonly model: ModelReport;
+  readonly compressed: (ModelReport & { readonly notes: readonly string[] }) | null;
+  /** Loss of accuracy (or rise of RMSE) from the float model to its int8 copy, on the same rows. */
+  readonly compressionLoss: PairedComparison | null;
+  readonly baselines: readonly ModelReport[];
+  /** How often the sealed test part has been opened: once. */
+  readonly testOpened: number;
+  readonly lineage: Readonly<Record<'dataset' | 'run' | 'model' | 'compressed', string | null>>;
+}
+
+export interface JobResult {
+  readonly report: JobReport;
+  readonly model: ArrayBuffer;
+  readonly compressed: ArrayBuffer | null;
+  /** Sealed-test predictions as CSV. */
+  readonly predictions: string;
+}
+
+const CALL = 'job';
+
+export async function runJob(
+  studio: Studio,
+  job: Job,
+  file: File | null,
+  onProgress: OnProgress,
+): Promise<JobResult> {
+  const seed = job.seed ?? DEFAULT_SEED;
+  const imported = await importData(studio, job, file, onProgress);
+  const { dataset, findings, understood } = imported;
+  const name = job.name ?? dataset.manifest.name;
+  const project = await createProject(studio, job, name, dataset.id, seed);
+  const config = studio.runConfig(project);
+  const inspection = await studio.data.inspect(config);
+  onProgress({ label: `Predicting "${config.target}" (${config.task})` });
+  const warnings = [...findings, ...inspection.findings].map(({ message }) => message);
+  for (const warning of new Set(warnings)) onProgress({ label: `Note: ${warning}` });
+
+  const baselines = await studio.trainBaselines(project, announce('baseline', onProgress));
+  const listener = announce('model', onProgress);
+  const handle = await studio.startRun(project, name, listener);
+  const { run, model } = await handle.finished;
+
+  const mode = job.compression ?? 'int8-static';
+  const small = mode === 'none' ? null : await studio.compress(CALL, model.id, mode, onProgress);
+
+  onProgress({ label: 'Opening the sealed test part' });
+  const opened = await studio.openPart(project, model, 'test');
+  const judge = (version: ModelVersion): Promise<Evaluated> =>
+    studio.evaluate(CALL, version.id, 'test', onProgress, opened);
+  const judged = await judge(model);
+  const judgedSmall = small === null ? null : await judge(small.model);
+  const judgedBaselines: ModelReport[] = [];
+  for (const baseline of baselines) {
+    judgedBaselines.push(modelReport(baseline.model, await judge(baseline.model), []));
+  }
+  const { gates, testOpened } = await studio.store.getProject(project.id);
+  const report: JobReport = {
+    format: 1,
+    name,
+    job,
+    dataset: { id: dataset.id, name: dataset.manifest.name, rows: dataset.manifest.rows },
+    understood,
+    warnings: [...new Set(warnings)],
+    parts: inspection.parts,
+    config,
+    ...runFigures(run),
+    model: modelReport(model, judged, gates),
+    compressed:
+      small && judgedSmall
+        ? { ...modelReport(small.model, judgedSmall, gates), notes: small.notes }
+        : null,
+    compressionLoss: judgedSmall
+      ? await studio.infer.compare(judged.predictions, judgedSmall.predictions, config.task)
+      : null,
+    baselines: judgedBaselines,
+    testOpened,
+    lineage: {
+      dataset: dataset.id,
+      run: run.id,
+      model: model.id,
+      compressed: small?.model.id ?? null,
+    },
+  };
+  return {
+    report,
+    model: await studio.downloadModel(model.id),
+    compressed: small && (await studio.downloadModel(small.model.id)),
+    predictions: predictionsCsv(judged, judgedSmall?.predictions ?? null, opened),
+  };
+}
+
+function importData(
+  studio: Studio,
+  job: Job,
+  file: File | null,
+  onProgress: OnProgress,
+): ReturnType<Studio['importTable']> {
+  if (job.data.embedded !== undefined) {
+    return studio.importEmbedded(CALL, job.data.embedded, onProgress);
+  }
+  if (file === null) {
+    throw new AppError('job/no-file', `The job names the file "${job.data.file}"; give it along.`);
+  }
+  return studio.importTable(CALL, file, { name: file.name, kind: 'file' }, onProgress);
+}
+
+async function createProject(
+  studio: Studio,
+  job: Job,
+  name: string,
+  datasetId: string,
+  seed: number,
+): Promise<Project> {
+  const { target, task, gates } = job.goal ?? {};
+  const project = await studio.createProject({
+    name,
+    datasetId,
+    seed,
+    ...(target === undefined ? {} : { target }),
+    ...(task === undefined ? {} : { task }),
+    ...(gates === undefined ? {} : { gates }),
+  });
+  return studio.store.editProject(project.id, project.revision, projectSettings(job, project));
+}
+
+/** Tells a run's phases and, once per epoch, its figures. */
+function announce(what: string, onProgress: OnProgress): (event: RunEvent) => void {
+  let total = 0;
+  return (event) => {
+    if (event.type === 'phase') onProgress(event.progress);
+    if (event.type === 'started') {
+      total = event.stepsTotal;
+      onProgress({ label: `Training the ${what} on ${event.label}` });
+    }
+    if (event.type !== 'points') return;
+    const last = event.points.findLast(({ series }) => series === 'validation');
+    if (last === undefined) return;
+    const metric = last.metric === undefined ? '' : `, metric ${last.metric.toFixed(4)}`;
+    const label = `Epoch ${last.epoch}: validation loss ${last.loss.toFixed(4)}${metric}`;
+    onProgress({ label, done: event.step, total, unit: 'steps' });
+  };
+}
+
+function runFigures(
+  run: FinishedRun['run'],
+): Pick<
+  JobReport,
+  'device' | 'codeVersion' | 'seconds' | 'examplesPerSecond' | 'stepsDone' | 'best' | 'curve'
+> {
+  const { device, codeVersion, seconds, examplesPerSecond, stepsDone, best, curve } = run;
+  return { device, codeVersion, seconds, examplesPerSecond, stepsDone, best, curve };
+}
+
+function modelReport(
+  model: ModelVersion,
+  { evaluation }: Evaluated,
+  gates: readonly Gate[],
+): ModelReport {
+  return {
+    name: model.name,
+    kind: model.kind,
+    modelVersionId: model.id,
+    graphHash: model.graphHash,
+    sha256: model.file.sha256,
+    bytes: model.file.bytes,
+    weights: model.weights,
+    test: evaluation.report,
+    latency: evaluation.latency,
+    gates: gates.map((gate) => ({ ...gate, outcome: judgeGate(gate, evaluation) })),
+  };
+}
+
+function predictionsCsv(
+  { evaluation, predictions }: Evaluated,
+  small: readonly PredictionRow[] | null,
+  opened: RawPart,
+): string {
+  const { report } = evaluation;
+  const classes = report.task === 'classification' ? report.classes : [];
+  const shown = (value: number): string =>
+    report.task === 'classification' ? (classes[value] ?? String(value)) : String(value);
+  const header = ['row', 'actual', 'predicted', ...classes.map((name) => `probability ${name}`)];
+  if (small !== null) header.push('predicted int8');
+  const smallByRow = new Map(small?.map((prediction) => [prediction.row, prediction.predicted]));
+  const byRow = new Map(predictions.map((prediction) => [prediction.row, prediction]));
+  const rows: string[][] = [];
+  for (const row of opened.rows) {
+    const prediction = byRow.get(row);
+    if (prediction === undefined) continue;
+    const { actual, predicted, probabilities } = prediction;
+    const cells = [String(row), shown(actual), shown(predicted), ...probabilities.map(String)];
+    if (small !== null) cells.push(shown(smallByRow.get(row) ?? NaN));
+    rows.push(cells);
+  }
+  return writeCsv(header, rows, ',');
+}
+
+/** What the hook answers: binary files in base64, because the caller sits outside the browser. */
+export type HookAnswer =
+  | {
+      readonly ok: true;
+      readonly report: JobReport;
+      readonly model: string;
+      readonly compressed: string | null;
+      readonly predictions: string;
+    }
+  | { readonly ok: false; readonly error: WireError };
+
+export type JobHook = (
+  job: unknown,
+  file: File | null,
+  onProgress: OnProgress,
+) => Promise<HookAnswer>;
+
+declare global {
+  var terrariumJob: JobHook | undefined;
+}
+
+/** Makes jobs callable from the tool that drives this page (tools/job.mjs). */
+export function installJobHook(): void {
+  globalThis.terrariumJob = async (job, file, onProgress) => {
+    try {
+      const result = await runJob(openStudio(), parseJob(job), file, onProgress);
+      return {
+        ok: true,
+        report: result.report,
+        predictions: result.predictions,
+        model: base64(result.model),
+        compressed: result.compressed && base64(result.compressed),
+      };
+    } catch (error) {
+      return { ok: false, error: encodeError(error) };
+    }
+  };
+}
+
+function base64(bytes: ArrayBuffer): string {
+  const view = new Uint8Array(bytes);
+  let text = '';
+  // In pieces: a spread call takes only so many arguments.
+  for (let at = 0; at < view.length; at += 8192) {
+    text += String.fromCharCode(...view.subarray(at, at + 8192));
+  }
+  return btoa(text);
+}
