@@ -61,7 +61,7 @@ export async function openJobRunner({ url, flags = [] } = {}) {
   };
 }
 
-async function runInPage(browser, url, job, dataFile, onProgress = () => {}) {
+async function runInPage(browser, url, job, dataFile, onProgress) {
   const context = await browser.newContext({ serviceWorkers: 'block' });
   try {
     const page = await context.newPage();
@@ -71,13 +71,13 @@ async function runInPage(browser, url, job, dataFile, onProgress = () => {}) {
         reject(new JobFailure({ code: 'job/crash', message: 'The browser tab crashed.' })),
       ),
     );
-    crashed.catch(() => {});
+    crashed.catch(() => undefined);
     const noise = [];
     page.on('console', (line) => {
       if (line.type() === 'error' || line.type() === 'warning') noise.push(line.text());
     });
     page.on('pageerror', (error) => noise.push(error.stack ?? error.message));
-    await page.exposeFunction('reportJobProgress', onProgress);
+    await page.exposeFunction('reportJobProgress', onProgress ?? (() => undefined));
     await page.goto(`${url}#/job`);
     await page
       .waitForFunction(() => globalThis.terrariumJob !== undefined, null, { timeout: 30_000 })
