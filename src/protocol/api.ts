@@ -135,7 +135,7 @@ export interface StoreStatus {
   readonly interrupted: readonly Run[];
   /** The storage was written by a newer Terrarium: everything can be read and exported, nothing written. */
   readonly readOnly: boolean;
-  /** Bytes of unfinished imports that were rolled back. */
+  /** Bytes that a crash left without a record (an unfinished import) and that were removed. */
   readonly rolledBack?: number;
 }
 

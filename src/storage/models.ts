@@ -1,0 +1,103 @@
+/** Model versions: a number in the project, a stage, and the `.onnx` file as one chunk. */
+import { hashJson } from '../core/hash';
+import type { StoreApi } from '../protocol/api';
+import type { Id, ModelVersion, Stage } from '../protocol/entities';
+import type { StoreContext } from './context';
+import { found } from './errors';
+
+type ModelMethods = Pick<
+  StoreApi,
+  | 'putModel'
+  | 'getModel'
+  | 'listModels'
+  | 'setStage'
+  | 'renameModel'
+  | 'trashModel'
+  | 'restoreModel'
+>;
+
+/** The id of a model as it was made; its name, stage and trash mark may change later and the id stays. */
+export async function withModelId(record: Omit<ModelVersion, 'id'>): Promise<ModelVersion> {
+  return { ...record, id: await hashJson(record) };
+}
+
+export function modelMethods(context: StoreContext): ModelMethods {
+  const { models, projects, runs, datasets, links } = context.core;
+
+  async function nextNumber(projectId: Id): Promise<number> {
+    const rows = await models.where({ projectId }).toArray();
+    return 1 + Math.max(0, ...rows.map((row) => row.number));
+  }
+
+  /** Inside a transaction: a project has one champion, in the trash or out of it. */
+  async function retireChampions(projectId: Id): Promise<void> {
+    await models
+      .where({ projectId })
+      .filter((row) => row.stage === 'champion')
+      .modify({ stage: 'retired' satisfies Stage });
+  }
+
+  function change(id: Id, edit: (model: ModelVersion) => Partial<ModelVersion>) {
+    return context.write('the model', [models], async () => {
+      const model = found(await models.get(id), 'model', id);
+      const next = { ...model, ...edit(model) };
+      if (next.stage === 'champion' && model.stage !== 'champion') {
+        await retireChampions(model.projectId);
+      }
+      await models.put(next);
+      return next;
+    });
+  }
+
+  /** null when another writer took the number between reading it and here. */
+  async function add(model: ModelVersion): Promise<ModelVersion | null> {
+    const { projectId, runId, parentId } = model;
+    found(await projects.get(projectId), 'project', projectId);
+    if (runId !== null) found(await runs.get(runId), 'run', runId);
+    if (parentId !== null) found(await models.get(parentId), 'model', parentId);
+    if ((await nextNumber(projectId)) !== model.number) return null;
+    await context.link(projectId, model.datasetId);
+    if (model.stage === 'champion') await retireChampions(projectId);
+    await models.add(model);
+    return model;
+  }
+
+  return {
+    async putModel(draft, file) {
+      context.assertWritable();
+      const ref = await context.chunks.put(file);
+      const tables = [models, projects, runs, datasets, links];
+      for (;;) {
+        // The id covers the number, and hashing may not be awaited inside the transaction that adds it.
+        const number = await context.read('the models', [models], () =>
+          nextNumber(draft.projectId),
+        );
+        const model = await withModelId({
+          ...draft,
+          format: 1,
+          number,
+          createdAt: context.now(),
+          file: ref,
+          trashedAt: null,
+        });
+        const added = await context.publish('The model', [ref], tables, () => add(model));
+        if (added) return added;
+      }
+    },
+
+    getModel: async (id) =>
+      found(await context.read('the model', [models], () => models.get(id)), 'model', id),
+
+    async listModels(projectId) {
+      const rows = await context.read('the models', [models], () =>
+        models.where({ projectId }).toArray(),
+      );
+      return rows.sort((a, b) => a.number - b.number);
+    },
+
+    setStage: (id, stage) => change(id, () => ({ stage })),
+    renameModel: (id, name) => change(id, () => ({ name })),
+    trashModel: (id) => change(id, () => ({ trashedAt: context.now() })),
+    restoreModel: (id) => change(id, () => ({ trashedAt: null })),
+  };
+}

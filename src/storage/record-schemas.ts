@@ -1,0 +1,374 @@
+/**
+ * The shape of every record that a project file may hold. The file is hostile until it fits: unknown keys are
+ * errors, and each schema is checked by the compiler against the entity it stands for.
+ */
+import * as v from 'valibot';
+import type {
+  ChunkRef,
+  DatasetManifest,
+  DatasetVersion,
+  Evaluation,
+  FittedRecipe,
+  ModelVersion,
+  Project,
+  Run,
+  RunConfig,
+} from '../protocol/entities';
+import type { Bundle } from './bundle';
+import type { EvaluationRow } from './schema';
+
+type Schema<T> = v.GenericSchema<unknown, T>;
+
+const text = v.pipe(v.string(), v.maxLength(1_000_000));
+const id = v.pipe(v.string(), v.regex(/^[0-9a-z-]{8,64}$/));
+export const hash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const figure = v.pipe(v.number(), v.finite());
+/** A loss may be anything once a run has diverged. */
+const loss = v.union([v.number(), v.nan()]);
+const task = v.picklist(['classification', 'regression']);
+const executor = v.picklist(['webgpu', 'wasm', 'reference']);
+const choice = v.picklist(['auto', 'webgpu', 'wasm', 'reference']);
+const format = v.literal(1);
+
+/**
+ * Column name -> switch. Checked as it is: a library's record type would drop columns that are called
+ * `constructor` or `__proto__`, which are ordinary names here.
+ */
+const switches = v.custom<Record<string, boolean>>(
+  (input) =>
+    typeof input === 'object' &&
+    input !== null &&
+    !Array.isArray(input) &&
+    Object.values(input).every((value) => typeof value === 'boolean'),
+);
+
+/** In a file every chunk lies under its hash; other places belong to the store that wrote it. */
+const chunk: Schema<ChunkRef> = v.pipe(
+  v.strictObject({ sha256: hash, storageKey: hash, bytes: count }),
+  v.check((ref) => ref.sha256 === ref.storageKey, 'storageKey is not the hash'),
+);
+
+const source = v.strictObject({
+  kind: v.picklist(['embedded', 'file', 'paste', 'project-file']),
+  name: text,
+  licence: v.optional(text),
+  origin: v.optional(text),
+});
+
+const manifest: Schema<DatasetManifest> = v.variant('type', [
+  v.strictObject({
+    format,
+    type: v.literal('table'),
+    name: text,
+    rows: count,
+    columns: v.array(
+      v.strictObject({
+        name: text,
+        kind: v.picklist(['numeric', 'categorical', 'identifier', 'constant', 'text', 'date']),
+        storage: v.picklist(['float64', 'codes']),
+        vocabulary: v.array(text),
+        missing: count,
+        distinct: count,
+        min: v.optional(figure),
+        max: v.optional(figure),
+        chunks: v.array(chunk),
+      }),
+    ),
+    source,
+  }),
+  v.strictObject({
+    format,
+    type: v.literal('images'),
+    name: text,
+    rows: count,
+    channels: count,
+    height: count,
+    width: count,
+    classes: v.array(text),
+    pixels: v.array(chunk),
+    labels: v.array(chunk),
+    source,
+  }),
+]);
+
+const dataset: Schema<DatasetVersion> = v.strictObject({
+  id: hash,
+  createdAt: figure,
+  manifest,
+  rowsLeftOut: v.optional(v.literal(true)),
+});
+
+const recipe = v.strictObject({
+  format,
+  use: switches,
+  imputeNumeric: v.picklist(['median', 'mean']),
+  standardise: v.boolean(),
+});
+
+const split = v.strictObject({
+  kind: v.literal('stratified'),
+  train: figure,
+  validation: figure,
+  test: figure,
+  seed: figure,
+});
+
+const blueprint = v.variant('kind', [
+  v.strictObject({ kind: v.literal('linear') }),
+  v.strictObject({
+    kind: v.literal('mlp'),
+    hidden: v.array(count),
+    activation: v.picklist(['relu', 'tanh', 'sigmoid', 'gelu']),
+    dropout: figure,
+  }),
+  v.strictObject({
+    kind: v.literal('cnn'),
+    channels: v.array(count),
+    batchNorm: v.boolean(),
+    pool: v.picklist(['max', 'average']),
+    globalPool: v.boolean(),
+    dense: count,
+    dropout: figure,
+  }),
+]);
+
+const adam = { beta1: figure, beta2: figure, epsilon: figure };
+const optimiser = v.variant('kind', [
+  v.strictObject({ kind: v.literal('sgd'), momentum: figure }),
+  v.strictObject({ kind: v.literal('adam'), ...adam }),
+  v.strictObject({ kind: v.literal('adamw'), ...adam, weightDecay: figure }),
+]);
+
+const training = v.strictObject({
+  epochs: count,
+  batchSize: count,
+  learningRate: figure,
+  optimiser,
+  schedule: v.strictObject({ kind: v.picklist(['constant', 'cosine']), warmup: figure }),
+  clipNorm: figure,
+  loss: v.picklist(['softmax-ce', 'bce', 'mse', 'huber']),
+  classWeights: v.picklist(['none', 'balanced']),
+  patience: count,
+  augment: v.nullable(v.strictObject({ shift: figure, rotate: figure, zoom: figure })),
+  maxSeconds: v.nullable(figure),
+});
+
+const runConfig: Schema<RunConfig> = v.strictObject({
+  format,
+  datasetId: hash,
+  target: text,
+  task,
+  recipe,
+  split,
+  blueprint,
+  training,
+  seed: figure,
+  executor: choice,
+});
+
+const run: Schema<Run> = v.strictObject({
+  id,
+  projectId: id,
+  number: count,
+  name: text,
+  role: v.picklist(['model', 'baseline']),
+  config: runConfig,
+  status: v.picklist([
+    'preparing',
+    'running',
+    'paused',
+    'interrupted',
+    'done',
+    'stopped',
+    'failed',
+  ]),
+  createdAt: figure,
+  finishedAt: v.nullable(figure),
+  device: v.nullable(v.strictObject({ executor, reason: text, planId: text, label: text })),
+  graphHash: v.nullable(text),
+  codeVersion: text,
+  curve: v.array(
+    v.strictObject({
+      step: count,
+      epoch: figure,
+      series: v.picklist(['training', 'validation']),
+      loss,
+      metric: v.optional(loss),
+      learningRate: v.optional(loss),
+      gradNorm: v.optional(loss),
+    }),
+  ),
+  best: v.nullable(
+    v.strictObject({
+      epoch: figure,
+      loss,
+      metric: loss,
+      correct: v.optional(count),
+      total: v.optional(count),
+    }),
+  ),
+  seconds: figure,
+  examplesPerSecond: figure,
+  stepsDone: count,
+  stepsTotal: count,
+  modelVersionId: v.nullable(id),
+  error: v.nullable(v.strictObject({ code: text, message: text })),
+});
+
+const fittedRecipe: Schema<FittedRecipe> = v.strictObject({
+  format,
+  input: v.variant('type', [
+    v.strictObject({
+      type: v.literal('table'),
+      numeric: v.array(
+        v.strictObject({
+          column: text,
+          impute: figure,
+          mean: figure,
+          scale: figure,
+          min: figure,
+          max: figure,
+        }),
+      ),
+      categorical: v.array(
+        v.strictObject({ column: text, vocabulary: v.array(text), typical: text }),
+      ),
+    }),
+    v.strictObject({ type: v.literal('images'), channels: count, height: count, width: count }),
+  ]),
+  featureDims: v.array(count),
+  target: v.variant('task', [
+    v.strictObject({ task: v.literal('classification'), column: text, classes: v.array(text) }),
+    v.strictObject({ task: v.literal('regression'), column: text, mean: figure, scale: figure }),
+  ]),
+});
+
+const ports = v.array(
+  v.strictObject({ name: text, dtype: text, dims: v.array(v.union([count, text])) }),
+);
+
+const model: Schema<ModelVersion> = v.strictObject({
+  id: hash,
+  format,
+  projectId: id,
+  number: count,
+  name: text,
+  stage: v.picklist(['draft', 'candidate', 'champion', 'retired']),
+  createdAt: figure,
+  kind: v.picklist(['float32', 'int8-dynamic', 'int8-static', 'imported']),
+  runId: v.nullable(id),
+  parentId: v.nullable(hash),
+  datasetId: v.nullable(hash),
+  graphHash: text,
+  file: chunk,
+  signature: v.strictObject({ task, classes: v.array(text), inputs: ports, outputs: ports }),
+  recipe: v.nullable(fittedRecipe),
+  weights: count,
+  trashedAt: v.null(),
+});
+
+const estimate = v.strictObject({ value: figure, low: figure, high: figure });
+const points = v.array(v.strictObject({ threshold: loss, x: figure, y: figure }));
+
+const report: Schema<Evaluation['report']> = v.variant('task', [
+  v.strictObject({
+    task: v.literal('classification'),
+    classes: v.array(text),
+    accuracy: estimate,
+    correct: count,
+    total: count,
+    logLoss: figure,
+    macro: v.strictObject({ precision: figure, recall: figure, f1: estimate }),
+    perClass: v.array(
+      v.strictObject({
+        label: text,
+        support: count,
+        precision: estimate,
+        recall: estimate,
+        f1: estimate,
+      }),
+    ),
+    confusion: v.array(v.array(count)),
+    roc: v.array(v.strictObject({ label: text, auc: figure, points })),
+    pr: v.array(v.strictObject({ label: text, averagePrecision: figure, points })),
+    reliability: v.strictObject({
+      ece: figure,
+      bins: v.array(
+        v.strictObject({
+          low: figure,
+          high: figure,
+          count,
+          confidence: figure,
+          accuracy: figure,
+        }),
+      ),
+    }),
+  }),
+  v.strictObject({
+    task: v.literal('regression'),
+    mae: estimate,
+    rmse: estimate,
+    r2: estimate,
+    total: count,
+    residuals: v.strictObject({
+      histogram: v.array(v.strictObject({ low: figure, high: figure, count })),
+    }),
+  }),
+]);
+
+const evaluation: Schema<EvaluationRow> = v.strictObject({
+  id: hash,
+  format,
+  projectId: id,
+  modelVersionId: hash,
+  datasetId: hash,
+  part: v.picklist(['train', 'validation', 'test', 'all']),
+  createdAt: figure,
+  rows: count,
+  report,
+  latency: v.strictObject({
+    medianMs: figure,
+    p95Ms: figure,
+    rowsPerSecond: figure,
+    provider: text,
+  }),
+  bytes: count,
+  predictions: v.nullable(chunk),
+});
+
+const project: Schema<Project> = v.strictObject({
+  id,
+  name: text,
+  createdAt: figure,
+  updatedAt: figure,
+  trashedAt: v.nullable(figure),
+  temporary: v.boolean(),
+  starter: v.nullable(v.picklist(['penguins', 'digits'])),
+  datasetId: v.nullable(hash),
+  target: v.nullable(text),
+  task: v.nullable(task),
+  gates: v.array(
+    v.strictObject({
+      kind: v.picklist(['metric', 'size', 'latency']),
+      metric: v.optional(v.picklist(['accuracy', 'f1_macro', 'mae', 'rmse', 'r2'])),
+      threshold: figure,
+    }),
+  ),
+  recipe,
+  split,
+  blueprint: v.nullable(blueprint),
+  training: v.nullable(training),
+  seed: figure,
+  executor: choice,
+  testOpened: count,
+  revision: count,
+});
+
+export const bundleSchema: Schema<Bundle> = v.strictObject({
+  project,
+  datasets: v.array(dataset),
+  runs: v.array(run),
+  models: v.array(model),
+  evaluations: v.array(evaluation),
+});

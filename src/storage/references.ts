@@ -1,0 +1,62 @@
+/** Who names which chunk: what the collector spares, an erasure frees, and a project file carries. */
+import type { ChunkRef, DatasetManifest, DatasetVersion, Id } from '../protocol/entities';
+import type { CheckpointRow, CoreDatabase, EvaluationRow } from './schema';
+
+export function datasetChunks(manifest: DatasetManifest): readonly ChunkRef[] {
+  return manifest.type === 'table'
+    ? manifest.columns.flatMap((column) => [...column.chunks, ...(column.vocabularyChunks ?? [])])
+    : [...manifest.pixels, ...manifest.labels];
+}
+
+/** Chunks that must be in this store; none where a project file left the rows out. */
+export function storedDatasetChunks(dataset: DatasetVersion): readonly ChunkRef[] {
+  return dataset.rowsLeftOut ? [] : datasetChunks(dataset.manifest);
+}
+
+export function evaluationChunks(row: EvaluationRow): readonly ChunkRef[] {
+  return row.predictions === null ? [] : [row.predictions];
+}
+
+/** The chunks of the slot that counts. */
+export function checkpointChunks(row: CheckpointRow): readonly ChunkRef[] {
+  const checkpoint = row.slots[row.current];
+  if (checkpoint === undefined) return [];
+  return checkpoint.best === null ? [checkpoint.state] : [checkpoint.state, checkpoint.best];
+}
+
+export function checkpointKey(runId: Id, slot: string, part: 'state' | 'best'): string {
+  return `checkpoint/${runId}/${slot}/${part}`;
+}
+
+/** Everything in `core` that names chunks. Call inside a transaction, or accept a blurred picture. */
+export interface Manifests {
+  readonly datasets: readonly DatasetVersion[];
+  readonly models: readonly { readonly id: Id; readonly file: ChunkRef }[];
+  readonly evaluations: readonly EvaluationRow[];
+  readonly checkpoints: readonly CheckpointRow[];
+}
+
+export async function readManifests(core: CoreDatabase): Promise<Manifests> {
+  const { datasets, models, evaluations, checkpoints } = core;
+  return core.transaction('r', datasets, models, evaluations, checkpoints, async () => ({
+    datasets: await datasets.toArray(),
+    models: await models.toArray(),
+    evaluations: await evaluations.toArray(),
+    checkpoints: await checkpoints.toArray(),
+  }));
+}
+
+/** Storage keys that the collector spares: every named chunk, and both slots of every checkpoint. */
+export function referencedKeys(manifests: Manifests): ReadonlySet<string> {
+  const keys = new Set<string>();
+  const add = (refs: readonly ChunkRef[]) => refs.forEach((ref) => keys.add(ref.storageKey));
+  for (const dataset of manifests.datasets) add(storedDatasetChunks(dataset));
+  for (const model of manifests.models) add([model.file]);
+  for (const row of manifests.evaluations) add(evaluationChunks(row));
+  for (const { runId } of manifests.checkpoints) {
+    for (const slot of ['A', 'B']) {
+      keys.add(checkpointKey(runId, slot, 'state')).add(checkpointKey(runId, slot, 'best'));
+    }
+  }
+  return keys;
+}

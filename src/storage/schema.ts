@@ -1,0 +1,115 @@
+/**
+ * The two databases of the store. `core` holds manifests, records and pointers and commits to disk before it
+ * acknowledges (strict); `cache` holds the bytes that they name (relaxed). A chunk is written and hashed before
+ * the manifest that names it, so a crash leaves bytes without a manifest, never a manifest without bytes.
+ */
+import { Dexie } from 'dexie';
+import type { DBCore, EntityTable, Middleware, Table } from 'dexie';
+import type {
+  Checkpoint,
+  ChunkRef,
+  DatasetVersion,
+  Evaluation,
+  Id,
+  ModelVersion,
+  Project,
+  Run,
+  Timestamp,
+} from '../protocol/entities';
+
+/** Raised with every change of a table; a store that finds a higher number on disk only reads. */
+export const SCHEMA_VERSION = 1;
+
+export type Slot = 'A' | 'B';
+
+/** Which slot counts. The other one's bytes may be half overwritten at any moment. */
+export interface CheckpointRow {
+  readonly runId: Id;
+  readonly current: Slot;
+  readonly slots: Readonly<Partial<Record<Slot, Checkpoint>>>;
+}
+
+export interface EvaluationRow extends Evaluation {
+  /** null where the project file left the rows out. */
+  readonly predictions: ChunkRef | null;
+}
+
+/** A project once used this dataset: it goes when the last such project is erased, not before (undo needs it). */
+export interface DatasetLink {
+  readonly projectId: Id;
+  readonly datasetId: Id;
+}
+
+export interface SettingRow {
+  readonly key: string;
+  readonly value: unknown;
+}
+
+export interface ChunkRow {
+  readonly storageKey: string;
+  readonly bytes: ArrayBuffer;
+}
+
+/** The journal of a chunk. `pendingSince` is set while no manifest names it yet: a write in progress. */
+export interface ChunkInfoRow {
+  readonly storageKey: string;
+  readonly bytes: number;
+  readonly pendingSince?: Timestamp;
+}
+
+export interface CoreDatabase extends Dexie {
+  datasets: EntityTable<DatasetVersion, 'id'>;
+  links: Table<DatasetLink, [Id, Id]>;
+  projects: EntityTable<Project, 'id'>;
+  runs: EntityTable<Run, 'id'>;
+  checkpoints: EntityTable<CheckpointRow, 'runId'>;
+  models: EntityTable<ModelVersion, 'id'>;
+  evaluations: EntityTable<EvaluationRow, 'id'>;
+  settings: EntityTable<SettingRow, 'key'>;
+}
+
+export interface CacheDatabase extends Dexie {
+  chunks: EntityTable<ChunkRow, 'storageKey'>;
+  chunkInfo: EntityTable<ChunkInfoRow, 'storageKey'>;
+}
+
+/** Sits between Dexie and IndexedDB. Tests put faults in with it. */
+export type StoreMiddleware = Middleware<DBCore>;
+
+export function createCoreDatabase(name: string, middleware?: StoreMiddleware): CoreDatabase {
+  const core = connection(`${name}-core`, 'strict', middleware) as CoreDatabase;
+  core.version(SCHEMA_VERSION).stores({
+    datasets: 'id',
+    links: '[projectId+datasetId], projectId, datasetId',
+    projects: 'id',
+    runs: 'id, projectId, status',
+    checkpoints: 'runId',
+    models: 'id, projectId',
+    evaluations: 'id, projectId',
+    settings: 'key',
+  });
+  return core;
+}
+
+export function createCacheDatabase(name: string, middleware?: StoreMiddleware): CacheDatabase {
+  const cache = connection(`${name}-cache`, 'relaxed', middleware) as CacheDatabase;
+  cache.version(SCHEMA_VERSION).stores({ chunks: 'storageKey', chunkInfo: 'storageKey' });
+  return cache;
+}
+
+function connection(
+  name: string,
+  durability: 'strict' | 'relaxed',
+  middleware: StoreMiddleware | undefined,
+): Dexie {
+  // Without autoOpen a connection that a newer build closed stays closed, instead of writing to its schema.
+  const database = new Dexie(name, { chromeTransactionDurability: durability, autoOpen: false });
+  if (middleware) database.use(middleware);
+  return database;
+}
+
+/** Version on disk, which may be higher than the code's: Dexie opens such a database without a word. */
+export function versionOnDisk(database: Dexie): number {
+  // Dexie stores its versions times ten.
+  return database.backendDB().version / 10;
+}

@@ -1,0 +1,32 @@
+/** The store's worker: the only owner of the databases in a tab. Everything else is in src/storage. */
+import '../src/core/trusted-types';
+import * as Comlink from 'comlink';
+import type { StoreApi } from '../src/protocol/api';
+import { installErrorCodec } from '../src/protocol/errors';
+import { createStoreApi } from '../src/storage/store';
+
+installErrorCodec(Comlink.transferHandlers);
+
+const store = createStoreApi();
+
+const api: StoreApi = {
+  ...store,
+  // Buffers leave by transfer: nobody here keeps them.
+  async getChunk(ref) {
+    const bytes = await store.getChunk(ref);
+    return Comlink.transfer(bytes, [bytes]);
+  },
+  async getCheckpoint(runId) {
+    const found = await store.getCheckpoint(runId);
+    return found && Comlink.transfer(found, found.best ? [found.state, found.best] : [found.state]);
+  },
+  async exportProject(id, options) {
+    const file = await store.exportProject(id, options);
+    return Comlink.transfer(file, [file.bytes]);
+  },
+  connect(port) {
+    Comlink.expose(api, port);
+  },
+};
+
+Comlink.expose(api);
