@@ -21,7 +21,7 @@ import {
   TYPE,
   VALUE,
 } from './schema';
-import { readTensor, unsupported } from './tensor-wire';
+import { readTensor, sentence, unsupported } from './tensor-wire';
 import { WireReader } from './wire';
 
 /** Reads a whole `.onnx` file. Weights are views on `bytes`; do not change those afterwards. */
@@ -347,7 +347,7 @@ function readValueInfo(reader: WireReader, unknown: { count: number }): MaybeRan
   if (dtype === undefined) {
     throw new AppError(
       'onnx/dtype',
-      `${reader.what} "${name}" has element type ${code}, which this studio does not read.`,
+      `${sentence(reader.what)} "${name}" has element type ${code}, which this studio does not read.`,
       { name, code },
     );
   }
@@ -372,10 +372,14 @@ function readShape(reader: WireReader, unknown: { count: number }): Dim[] {
     // Some exporters write -1 for "any".
     if (length === undefined || length === -1) length = `?${++unknown.count}`;
     if (typeof length === 'number' && length < 0) {
-      throw new AppError('onnx/dims', `${reader.what} has the impossible length ${length}.`, {
-        where: reader.what,
-        length,
-      });
+      throw new AppError(
+        'onnx/dims',
+        `${sentence(reader.what)} has the impossible length ${length}.`,
+        {
+          where: reader.what,
+          length,
+        },
+      );
     }
     dims.push(length);
   }

@@ -101,7 +101,7 @@ export function readTensor(reader: WireReader): { readonly name: string; readonl
   if (dtype === undefined) {
     throw new AppError(
       'onnx/dtype',
-      `${what} has element type ${parts.code}, which this studio does not read. Export the model in float32.`,
+      `${sentence(what)} has element type ${parts.code}, which this studio does not read. Export the model in float32.`,
       { name, code: parts.code },
     );
   }
@@ -128,7 +128,7 @@ function checkedSize(dims: readonly number[], what: string): number {
   const size = sizeOf(dims);
   if (dims.length > 64 || dims.some((dim) => dim < 0) || !Number.isSafeInteger(size)) {
     const shown = dims.length > 64 ? `of ${dims.length} axes` : `[${dims.join(', ')}]`;
-    throw new AppError('onnx/dims', `${what} has the impossible shape ${shown}.`, {
+    throw new AppError('onnx/dims', `${sentence(what)} has the impossible shape ${shown}.`, {
       where: what,
       dims: dims.slice(0, 64),
     });
@@ -229,7 +229,7 @@ function wrongSize(
 ): AppError {
   return new AppError(
     'onnx/tensor-size',
-    `${what} of shape [${dims.join(', ')}] needs ${expected} ${unit}, but the file has ${found}.`,
+    `${sentence(what)} of shape [${dims.join(', ')}] needs ${expected} ${unit}, but the file has ${found}.`,
     { where: what, expected, found },
   );
 }
@@ -237,13 +237,22 @@ function wrongSize(
 function external(what: string): AppError {
   return new AppError(
     'onnx/external-data',
-    `${what} keeps its numbers in a separate file. Export the model again with everything in one file.`,
+    `${sentence(what)} keeps its numbers in a separate file. Export the model again with everything in one file.`,
     { where: what },
   );
 }
 
 export function unsupported(what: string, why: string): AppError {
-  return new AppError('onnx/unsupported', `${what} ${why}, which this studio does not read.`, {
-    where: what,
-  });
+  return new AppError(
+    'onnx/unsupported',
+    `${sentence(what)} ${why}, which this studio does not read.`,
+    {
+      where: what,
+    },
+  );
+}
+
+/** `graph input "x"` at the start of a sentence. */
+export function sentence(what: string): string {
+  return what.charAt(0).toUpperCase() + what.slice(1);
 }
