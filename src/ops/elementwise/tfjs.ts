@@ -120,6 +120,9 @@ const power = elementwise((context) => ({
   helpers: POWER,
 }));
 
+/** Mul, and DropoutTrain with its fed mask. */
+export const product = simple('a * b');
+
 const leakyRelu = elementwise(({ node }) => ({
   code: `select(a, a * f32(${floatAttribute(node, 'alpha', 0.01)}), a < 0.0)`,
 }));
@@ -127,7 +130,7 @@ const leakyRelu = elementwise(({ node }) => ({
 export const ELEMENTWISE: LoweringTable = {
   Add: simple('a + b'),
   Sub: simple('a - b'),
-  Mul: simple('a * b'),
+  Mul: product,
   Div: divide,
   Pow: power,
   Max: variadic('max'),

@@ -1,0 +1,111 @@
+/**
+ * The reference interpreter: runs a graph node by node in float64 on plain arrays. It is the oracle of the other
+ * executors, runs recipes while data is prepared, and is what the exported page runs: no dependencies, no
+ * waiting, nothing of a browser or of Node.
+ */
+import { AppError } from '../../core/errors';
+import { sizeOf } from '../../core/dtype';
+import type { Graph, Node, Tensor } from '../../onnx/graph';
+import type { OpSpec, Value } from '../../ops/define';
+import { requireOp } from '../../ops/registry';
+import { shapeText } from '../../ops/shapes';
+import { valueOf } from '../../ops/value';
+
+interface Step {
+  readonly node: Node;
+  readonly spec: OpSpec;
+  /** Values that nothing reads after this step. */
+  readonly free: readonly string[];
+}
+
+interface Plan {
+  readonly steps: readonly Step[];
+  readonly constants: ReadonlyMap<string, Value>;
+}
+
+const plans = new WeakMap<Graph, Plan>();
+
+/** Nodes the outputs need, with their kernels and the values that die at each. */
+function planOf(graph: Graph): Plan {
+  const known = plans.get(graph);
+  if (known) return known;
+  const live = new Set(graph.outputs.map(({ name }) => name));
+  const steps: Step[] = [];
+  for (const node of [...graph.nodes].reverse()) {
+    if (!node.outputs.some((name) => live.has(name))) continue;
+    const free: string[] = [];
+    for (const name of node.inputs) {
+      if (name === '' || live.has(name)) continue;
+      live.add(name);
+      free.push(name);
+    }
+    steps.push({ node, spec: requireOp(node), free });
+  }
+  const constants = new Map<string, Value>();
+  for (const [name, tensor] of graph.initializers) {
+    if (live.has(name)) constants.set(name, valueOf(tensor));
+  }
+  const plan = { steps: steps.reverse(), constants };
+  plans.set(graph, plan);
+  return plan;
+}
+
+function feedValue(name: string, feed: Value | Tensor): Value {
+  if (feed.data.length !== sizeOf(feed.dims)) {
+    throw new AppError(
+      'engine/feed',
+      `The input "${name}" has ${feed.data.length} values, but its shape ${shapeText(feed.dims)} ` +
+        `needs ${sizeOf(feed.dims)}.`,
+      { name, dims: feed.dims, length: feed.data.length },
+    );
+  }
+  return feed.data instanceof Float64Array ? { ...feed, data: feed.data } : valueOf(feed);
+}
+
+/**
+ * Values of the graph's outputs. Feeds name graph inputs, or initialisers they replace.
+ * @throws AppError `engine/feed` for a missing or misshapen feed, `onnx/…` for what a kernel refuses
+ */
+export function runGraph(
+  graph: Graph,
+  feeds: ReadonlyMap<string, Value | Tensor>,
+): Map<string, Value> {
+  const plan = planOf(graph);
+  const values = new Map<string, Value>(plan.constants);
+  for (const [name, feed] of feeds) values.set(name, feedValue(name, feed));
+  const missing = graph.inputs.find(({ name }) => !values.has(name));
+  if (missing) {
+    throw new AppError('engine/feed', `The model's input "${missing.name}" was not given.`, {
+      name: missing.name,
+    });
+  }
+  for (const { node, spec, free } of plan.steps) {
+    const inputs = node.inputs.map((name) => {
+      if (name === '') return undefined;
+      const value = values.get(name);
+      if (value) return value;
+      throw new AppError(
+        'onnx/graph',
+        `Node "${node.name}" (${node.op}) reads "${name}", which nothing before it makes.`,
+        { node: node.name, value: name },
+      );
+    });
+    const outputs = spec.reference(node, inputs);
+    for (const name of free) values.delete(name);
+    node.outputs.forEach((name, index) => {
+      const value = outputs[index];
+      if (name !== '' && value) values.set(name, value);
+    });
+  }
+  const results = new Map<string, Value>();
+  for (const { name } of graph.outputs) {
+    const value = values.get(name);
+    if (!value) {
+      throw new AppError('onnx/graph', `The graph's output "${name}" is made by no node.`, {
+        name,
+      });
+    }
+    results.set(name, value);
+  }
+  return results;
+}

@@ -1,0 +1,306 @@
+/**
+ * From a forward graph to the graphs a Run executes: one that learns and one that validates, over the same State.
+ * Trainable weights and running statistics, initialisers in the forward graph, become inputs bound to State.
+ */
+import { AppError, invariant } from '../core/errors';
+import { GraphBuilder } from '../onnx/builder';
+import { attr, TRAINING_DOMAIN } from '../onnx/graph';
+import type { Attribute, Graph, Node, Tensor, TensorType } from '../onnx/graph';
+import type { OptimiserConfig, TaskType } from '../protocol/entities';
+import type { StateSpec } from '../engine/executor';
+import { differentiate } from '../autodiff/differentiate';
+import { pruneGraph } from '../autodiff/prune';
+import { floatAttribute } from '../ops/attributes';
+import { inferShapes, staticType } from '../ops/infer-shapes';
+import { numbersOf } from '../ops/value';
+import type { LossName } from './objective';
+import { addLossSums, addRowLoss, addTrainingLoss, checkLossFits } from './objective';
+import { guardStatistic, addOptimiser } from './update';
+
+export interface LossOptions {
+  readonly task: TaskType;
+  readonly loss: LossName;
+  readonly batchSize: number;
+  /** Names of the initialisers that learn; without it every weight does. */
+  readonly trainable?: readonly string[];
+}
+
+export interface TrainingOptions extends LossOptions {
+  readonly optimiser: OptimiserConfig;
+  /** Makes each gradient (before clipping) a readable output `<weight>/grad`. */
+  readonly withGradients?: boolean;
+}
+
+/** A dropout mask that the host fills for each step. `dims` include the batch. */
+export interface MaskSpec {
+  readonly input: string;
+  readonly ratio: number;
+  readonly dims: readonly number[];
+  readonly node: string;
+}
+
+export interface TrainingGraph {
+  readonly graph: Graph;
+  readonly stateSpecs: readonly StateSpec[];
+  readonly initialState: ReadonlyMap<string, Float32Array>;
+  /** State entry -> graph output that replaces it. */
+  readonly updates: ReadonlyMap<string, string>;
+  /** Readable outputs: losses, gradient norm, step number, and gradients where asked for. */
+  readonly outputs: readonly string[];
+  readonly masks: readonly MaskSpec[];
+  /** Names of the weights that learn, in the optimiser's order. */
+  readonly weights: readonly string[];
+}
+
+export interface ValidationGraph {
+  readonly graph: Graph;
+  readonly outputs: readonly string[];
+}
+
+interface Roles {
+  readonly weights: readonly string[];
+  /** Running statistics of the batch norms that learn. */
+  readonly statistics: readonly string[];
+}
+
+function isNorm(node: Node): boolean {
+  return node.op === 'BatchNormalization' && node.domain === '';
+}
+
+/** Which initialisers learn, and which running statistics go with them. */
+function rolesOf(forward: Graph, trainable: readonly string[] | undefined): Roles {
+  const norms = forward.nodes.filter(isNorm);
+  const allStatistics = new Set(norms.flatMap((node) => node.inputs.slice(3, 5)));
+  const ratios = new Set(
+    forward.nodes.filter(({ op }) => op === 'Dropout').map(({ inputs }) => inputs[1]),
+  );
+  // Names from GraphBuilder.constant: numbers of the formula, not weights.
+  const isWeight = (name: string, tensor: Tensor) =>
+    tensor.dtype === 'float32' &&
+    !allStatistics.has(name) &&
+    !ratios.has(name) &&
+    !/^const_\d+$/.test(name);
+  const weights =
+    trainable ??
+    [...forward.initializers]
+      .filter(([name, tensor]) => isWeight(name, tensor))
+      .map(([name]) => name);
+  for (const name of weights) {
+    if (forward.initializers.get(name)?.dtype !== 'float32') {
+      throw new AppError(
+        'training/weight',
+        `"${name}" cannot learn: the model has no float32 weight of that name.`,
+        { name },
+      );
+    }
+  }
+  if (weights.length === 0) {
+    throw new AppError('training/weight', 'The model has no weights to learn.');
+  }
+  const learning = new Set(weights);
+  // A norm whose scale is frozen keeps the statistics it came with.
+  const statistics = norms
+    .filter((node) => learning.has(node.inputs[1] ?? ''))
+    .flatMap((node) => node.inputs.slice(3, 5));
+  return { weights, statistics: [...new Set(statistics)] };
+}
+
+function float32Of(forward: Graph, name: string): { dims: readonly number[]; data: Float32Array } {
+  const tensor = forward.initializers.get(name);
+  invariant(tensor?.data instanceof Float32Array, `The initialiser "${name}" is not float32.`);
+  return { dims: tensor.dims, data: tensor.data };
+}
+
+/** A builder with the feeds and State inputs of a learning or validating graph, still without nodes. */
+function startGraph(forward: Graph, roles: Roles, options: LossOptions, suffix: string) {
+  const features = forward.inputs.find(({ name }) => name === 'features');
+  if (
+    forward.inputs.length !== 1 ||
+    !features ||
+    !forward.outputs.some(({ name }) => name === 'logits')
+  ) {
+    throw new AppError(
+      'training/graph',
+      'A model that learns needs one input "features" and an output "logits".',
+      { inputs: forward.inputs.map(({ name }) => name) },
+    );
+  }
+  const types = inferShapes(forward, { batch: options.batchSize });
+  const logitsDims = staticType(types, 'logits').dims;
+  checkLossFits(options.task, options.loss, logitsDims);
+  const builder = new GraphBuilder(`${forward.name}/${suffix}`);
+  builder.input('features', features.dtype, staticType(types, 'features').dims);
+  if (options.task === 'classification') builder.input('labels', 'int32', [options.batchSize]);
+  else builder.input('labels', 'float32', [options.batchSize, 1]);
+  builder.input('sample_weight', 'float32', [options.batchSize]);
+  const held = new Set([...roles.weights, ...roles.statistics]);
+  for (const name of held) builder.input(name, 'float32', float32Of(forward, name).dims);
+  for (const [name, tensor] of forward.initializers) {
+    if (!held.has(name)) builder.initializer(name, tensor);
+  }
+  return { builder, types, logitsDims };
+}
+
+function copyNode(builder: GraphBuilder, node: Node, change: Partial<Node> = {}): void {
+  const { op, domain, inputs, outputs, attributes, name } = { ...node, ...change };
+  builder.nodes(op, inputs, outputs.length, Object.fromEntries(attributes), {
+    domain,
+    name,
+    outputs,
+  });
+}
+
+/** Dropout's ratio: input 1 since opset 12, an attribute before; 0.5 where neither is given. */
+function dropoutRatio(forward: Graph, node: Node): number {
+  const tensor = forward.initializers.get(node.inputs[1] ?? '');
+  return tensor ? (numbersOf(tensor)[0] ?? 0.5) : floatAttribute(node, 'ratio', 0.5);
+}
+
+function addDropout(
+  builder: GraphBuilder,
+  forward: Graph,
+  node: Node,
+  types: ReadonlyMap<string, TensorType>,
+): MaskSpec | undefined {
+  const [x = ''] = node.inputs;
+  const ratio = dropoutRatio(forward, node);
+  const outputs = node.outputs.slice(0, 1);
+  if (ratio === 0) {
+    copyNode(builder, node, { op: 'Identity', inputs: [x], outputs, attributes: new Map() });
+    return undefined;
+  }
+  const { dims } = staticType(types, x);
+  const input = builder.input(`${node.name}/mask`, 'float32', dims);
+  builder.metadata(`mask:${input}`, JSON.stringify({ ratio, dims }));
+  copyNode(builder, node, {
+    op: 'DropoutTrain',
+    domain: TRAINING_DOMAIN,
+    inputs: [x, input],
+    outputs,
+    attributes: new Map(),
+  });
+  return { input, ratio, dims, node: node.name };
+}
+
+/** BatchNormTrain in place of a batch norm. Returns the values of its new running statistics. */
+function addNorm(builder: GraphBuilder, node: Node): readonly [string, string] {
+  const [y = ''] = node.outputs;
+  const statistics = [`${node.name}/new_mean`, `${node.name}/new_var`] as const;
+  const attributes = new Map<string, Attribute>([
+    ['epsilon', attr.float(floatAttribute(node, 'epsilon', 1e-5))],
+    ['momentum', attr.float(floatAttribute(node, 'momentum', 0.9))],
+  ]);
+  copyNode(builder, node, {
+    op: 'BatchNormTrain',
+    domain: TRAINING_DOMAIN,
+    outputs: [y, `${node.name}/batch_mean`, `${node.name}/inv_std`, ...statistics],
+    attributes,
+  });
+  return statistics;
+}
+
+/**
+ * @throws AppError `training/graph`, `training/weight`, `training/loss`; `autodiff/…`; `onnx/…`
+ */
+export function buildTrainingGraph(forward: Graph, options: TrainingOptions): TrainingGraph {
+  const roles = rolesOf(forward, options.trainable);
+  const { builder, types, logitsDims } = startGraph(forward, roles, options, 'training');
+  for (const scalar of ['learning_rate', 'step', 'clip_norm']) builder.input(scalar, 'float32', []);
+
+  const masks: MaskSpec[] = [];
+  const newStatistics = new Map<string, string>();
+  for (const node of forward.nodes) {
+    if (node.op === 'Dropout' && node.domain === '') {
+      const mask = addDropout(builder, forward, node, types);
+      if (mask) masks.push(mask);
+    } else if (isNorm(node) && roles.statistics.includes(node.inputs[3] ?? '')) {
+      addNorm(builder, node).forEach((value, index) =>
+        newStatistics.set(node.inputs[3 + index] ?? '', value),
+      );
+    } else {
+      copyNode(builder, node);
+    }
+  }
+  const loss = addTrainingLoss(builder, options.loss, {
+    logits: 'logits',
+    logitsDims,
+    labels: 'labels',
+    sampleWeight: 'sample_weight',
+  });
+
+  const { graph: learned, gradients } = differentiate(builder.build(), loss, roles.weights);
+  const full = GraphBuilder.from(learned);
+  const updates = new Map<string, string>();
+  const outputs = ['loss_numerator', 'loss_denominator', 'grad_norm', 'step_done'];
+  for (const [name, value] of newStatistics) {
+    updates.set(name, guardStatistic(full, name, value, loss.numerator));
+  }
+  if (options.withGradients) {
+    for (const [name, value] of gradients) {
+      outputs.push(full.node('Identity', [value], {}, { outputs: [`${name}/grad`] }));
+    }
+  }
+  const stateSpecs: StateSpec[] = [...roles.weights, ...roles.statistics].map((name) => ({
+    name,
+    dims: float32Of(forward, name).dims,
+  }));
+  const dimsOf = (name: string) => float32Of(forward, name).dims;
+  const moments = addOptimiser(full, options.optimiser, roles.weights, gradients, dimsOf, updates);
+  stateSpecs.push(...moments);
+
+  for (const { name, dims } of stateSpecs) {
+    const output = updates.get(name);
+    if (output !== undefined) full.output(output, 'float32', dims);
+  }
+  for (const name of outputs) {
+    const weight = name.endsWith('/grad') ? name.slice(0, -'/grad'.length) : undefined;
+    full.output(name, 'float32', weight === undefined ? [] : dimsOf(weight));
+  }
+  const initialState = new Map<string, Float32Array>();
+  for (const { name, dims } of stateSpecs) {
+    const zero = () => new Float32Array(dims.reduce((size, dim) => size * dim, 1));
+    initialState.set(
+      name,
+      forward.initializers.has(name) ? float32Of(forward, name).data.slice() : zero(),
+    );
+  }
+  const graph = pruneGraph(full.build());
+  return { graph, stateSpecs, initialState, updates, outputs, masks, weights: roles.weights };
+}
+
+/**
+ * Forward pass as the finished model will do it, with the loss of each row, on the State of a training graph.
+ * Outputs: logits, row_loss [B], loss_numerator, loss_denominator.
+ */
+export function buildValidationGraph(forward: Graph, options: LossOptions): ValidationGraph {
+  const roles = rolesOf(forward, options.trainable);
+  const { builder, logitsDims } = startGraph(forward, roles, options, 'validation');
+  for (const node of forward.nodes) {
+    if (node.op === 'Dropout' && node.domain === '') {
+      copyNode(builder, node, {
+        op: 'Identity',
+        inputs: node.inputs.slice(0, 1),
+        outputs: node.outputs.slice(0, 1),
+        attributes: new Map(),
+      });
+    } else {
+      copyNode(builder, node);
+    }
+  }
+  const rows = addRowLoss(builder, options.loss, {
+    logits: 'logits',
+    logitsDims,
+    labels: 'labels',
+    sampleWeight: 'sample_weight',
+  });
+  const rowLoss = builder.node('Identity', [rows], {}, { outputs: ['row_loss'] });
+  addLossSums(builder, rowLoss, 'sample_weight');
+  builder.output('logits', 'float32', logitsDims);
+  builder.output('row_loss', 'float32', [options.batchSize]);
+  builder.output('loss_numerator', 'float32', []);
+  builder.output('loss_denominator', 'float32', []);
+  return {
+    graph: pruneGraph(builder.build()),
+    outputs: ['logits', 'row_loss', 'loss_numerator', 'loss_denominator'],
+  };
+}

@@ -1,0 +1,82 @@
+/** The end of a training graph: what replaces the State when a step is done. */
+import { attr, TRAINING_DOMAIN } from '../onnx/graph';
+import type { Attribute } from '../onnx/graph';
+import type { GraphBuilder } from '../onnx/builder';
+import { invariant } from '../core/errors';
+import type { OptimiserConfig } from '../protocol/entities';
+import type { StateSpec } from '../engine/executor';
+
+/** Nearly the largest float32: below it a number is finite; NaN is not below anything. */
+const FINITE_BOUND = 3.4e38;
+
+/**
+ * A running statistic that stays as it was where the new value or the loss is not finite, so that one bad batch
+ * spoils nothing that the optimiser's own skip would protect.
+ */
+export function guardStatistic(
+  builder: GraphBuilder,
+  old: string,
+  next: string,
+  loss: string,
+): string {
+  const finite = (value: string) =>
+    builder.node('Less', [builder.node('Abs', [value]), builder.scalar(FINITE_BOUND)]);
+  const sound = builder.node('And', [finite(next), finite(loss)]);
+  return builder.node('Where', [sound, next, old], {}, { outputs: [`${old}/next`] });
+}
+
+const NAMES = { sgd: 'SGD', adam: 'Adam', adamw: 'AdamW' } as const;
+
+/** Weights decay where they are matrices or kernels; biases and norm parameters, which are vectors, do not. */
+function optimiserAttributes(
+  config: OptimiserConfig,
+  dims: readonly (readonly number[])[],
+): Record<string, Attribute> {
+  if (config.kind === 'sgd') return { momentum: attr.float(config.momentum) };
+  return {
+    beta1: attr.float(config.beta1),
+    beta2: attr.float(config.beta2),
+    epsilon: attr.float(config.epsilon),
+    weight_decay: attr.float(config.kind === 'adamw' ? config.weightDecay : 0),
+    decay_mask: attr.ints(dims.map((own) => (own.length >= 2 ? 1 : 0))),
+  };
+}
+
+/**
+ * Adds the optimiser as the last node, its moments as graph inputs, and its outputs to `updates`.
+ * Returns the State entries of the moments.
+ */
+export function addOptimiser(
+  builder: GraphBuilder,
+  config: OptimiserConfig,
+  weights: readonly string[],
+  gradients: ReadonlyMap<string, string>,
+  dimsOf: (name: string) => readonly number[],
+  updates: Map<string, string>,
+): StateSpec[] {
+  const moments: StateSpec[] = [];
+  const inputs = ['learning_rate', 'step', 'clip_norm'];
+  const outputs: string[] = [];
+  const suffixes = config.kind === 'sgd' ? ['/m'] : ['/m', '/v'];
+  for (const name of weights) {
+    const gradient = gradients.get(name);
+    invariant(gradient, `The weight "${name}" has no gradient.`);
+    inputs.push(name, gradient);
+    updates.set(name, `${name}/next`);
+    outputs.push(`${name}/next`);
+    for (const suffix of suffixes) {
+      const moment = builder.input(`${name}${suffix}`, 'float32', dimsOf(name));
+      moments.push({ name: moment, dims: dimsOf(name) });
+      inputs.push(moment);
+      updates.set(moment, `${moment}/next`);
+      outputs.push(`${moment}/next`);
+    }
+  }
+  outputs.push('grad_norm', 'step_done');
+  const attributes = optimiserAttributes(config, weights.map(dimsOf));
+  builder.nodes(NAMES[config.kind], inputs, outputs.length, attributes, {
+    domain: TRAINING_DOMAIN,
+    outputs,
+  });
+  return moments;
+}
