@@ -8,7 +8,7 @@ import { AppError } from '../core/errors';
 export const WIRE = { varint: 0, fixed64: 1, length: 2, fixed32: 5 } as const;
 
 /** Strings and messages one file may hold; far above real models, far below what would fill the memory. */
-const MAX_PARTS = 2_000_000;
+const MAX_PARTS = 500_000;
 const TWO_32 = 2 ** 32;
 /** INT64_MAX means "to the end" in ONNX; as a number it is 2^63, which the writer turns back. */
 export const INT64_LIMIT = 2 ** 63;
