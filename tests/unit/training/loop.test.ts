@@ -1,0 +1,272 @@
+import { describe, expect, it } from 'vitest';
+import { AppError } from '../../../src/core/errors';
+import type { TrainingConfig } from '../../../src/protocol/entities';
+import { RunControl } from '../../../src/training/control';
+import { train } from '../../../src/training/loop';
+import type {
+  LoopCheckpoint,
+  LoopEvent,
+  LoopRequest,
+  LoopSummary,
+} from '../../../src/training/loop-types';
+import { InMemoryBatches } from '../../support/in-memory-batches';
+import { ToyProgram, ToyState } from '../../support/toy-programs';
+import type { ToyFaults } from '../../support/toy-programs';
+
+const TRAINING: TrainingConfig = {
+  epochs: 6,
+  batchSize: 4,
+  learningRate: 0.1,
+  optimiser: { kind: 'sgd', momentum: 0 },
+  schedule: { kind: 'constant', warmup: 0 },
+  clipNorm: 0,
+  loss: 'mse',
+  classWeights: 'none',
+  patience: 0,
+  augment: null,
+  maxSeconds: null,
+};
+
+/** y = 2 x - 1 without noise: 10 training rows (a tail of 2 in batches of 4) and 5 to validate. */
+const line = (xs: readonly number[]): { features: number[][]; labels: number[] } => ({
+  features: xs.map((x) => [x]),
+  labels: xs.map((x) => 2 * x - 1),
+});
+const PARTS = {
+  train: line([-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5]),
+  validation: line([-1.2, -0.3, 0.4, 1.1, 1.9]),
+};
+
+interface Harness {
+  request: LoopRequest;
+  state: ToyState;
+  program: ToyProgram;
+  batches: InMemoryBatches;
+  control: RunControl;
+  saved: LoopCheckpoint[];
+}
+
+function harness(
+  training: Partial<TrainingConfig> = {},
+  options: Partial<LoopRequest> & { faults?: ToyFaults; everySeconds?: number } = {},
+): Harness {
+  const { faults, everySeconds = 1e9, ...rest } = options;
+  const config = { ...TRAINING, ...training };
+  const state = new ToyState();
+  const program = new ToyProgram(state, true, faults);
+  const batches = new InMemoryBatches(PARTS, config.batchSize, true);
+  const control = new RunControl();
+  const saved: LoopCheckpoint[] = [];
+  const request: LoopRequest = {
+    training: config,
+    seed: 1,
+    rows: { train: 10, validation: 5 },
+    reading: { kind: 'regression', mean: 0, scale: 10 },
+    state,
+    train: program,
+    validate: new ToyProgram(state, false),
+    masks: [],
+    learningRate: () => config.learningRate,
+    batches,
+    control,
+    lost: new Promise(() => undefined),
+    checkpoint: {
+      everySeconds,
+      save: async (checkpoint) => {
+        saved.push(structuredClone(checkpoint));
+      },
+    },
+    resumeFrom: null,
+    ...rest,
+  };
+  return { request, state, program, batches, control, saved };
+}
+
+async function finish(
+  request: LoopRequest,
+  onEvent: (event: LoopEvent) => void = () => undefined,
+): Promise<LoopSummary> {
+  const run = train(request);
+  for (;;) {
+    const next = await run.next();
+    if (next.done) return next.value;
+    onEvent(next.value);
+  }
+}
+
+async function failure(request: LoopRequest): Promise<AppError> {
+  const error = await finish(request).then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(AppError);
+  return error as AppError;
+}
+
+describe('the training loop', () => {
+  it('learns the line, validates every epoch and gives every batch back', async () => {
+    const { request, program, batches } = harness({ epochs: 60 });
+    const summary = await finish(request);
+    expect(summary.status).toBe('done');
+    expect(summary.stepsDone).toBe(180);
+    expect(summary.state.get('w')?.[0]).toBeCloseTo(2, 2);
+    expect(summary.state.get('b')?.[0]).toBeCloseTo(-1, 2);
+    const validations = summary.loop.curve.filter(({ series }) => series === 'validation');
+    expect(validations.map(({ epoch }) => epoch)).toEqual(
+      Array.from({ length: 60 }, (_, i) => i + 1),
+    );
+    expect(batches.held).toBe(0);
+    expect(program.mostInFlight).toBe(2);
+  });
+
+  it('gives the metric in the units of the target', async () => {
+    const { request } = harness({ epochs: 1, learningRate: 1e-9 });
+    const { best, loop } = await finish(request);
+    // With w = b = 0 the error of a row is its label, times the scale of 10.
+    const { labels } = PARTS.validation;
+    const mse = labels.reduce((sum, y) => sum + y * y, 0) / labels.length;
+    expect(best.metric).toBeCloseTo(10 * Math.sqrt(mse), 4);
+    expect(best.loss).toBeCloseTo(mse / 2, 5);
+    expect(best.total).toBe(5);
+    expect(loop.curve.at(-1)).toMatchObject({ series: 'validation', step: 3, epoch: 1 });
+  });
+
+  it('names the hardest validation rows first', async () => {
+    const { request } = harness({ epochs: 1, learningRate: 1e-9 });
+    const events: LoopEvent[] = [];
+    await finish(request, (event) => events.push(event));
+    const hardest = events.find((event) => event.type === 'hardest');
+    const rows = hardest?.type === 'hardest' ? hardest.examples.map(({ row }) => row) : [];
+    // |2 x - 1|: -3.4, -1.6, -0.2, 1.2, 2.8
+    expect(rows).toEqual([0, 4, 1, 3, 2]);
+  });
+
+  it('feeds step numbers from 1, the scheduled rate and the clip norm', async () => {
+    const { request, program } = harness(
+      { epochs: 2, clipNorm: 3 },
+      { learningRate: (step) => step / 100 },
+    );
+    await finish(request);
+    const fed = (name: string): (number | undefined)[] =>
+      program.fed.map((feeds) => feeds.get(name)?.[0]);
+    expect(fed('step')).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(fed('learning_rate')[5]).toBeCloseTo(0.06, 6);
+    expect(new Set(fed('clip_norm'))).toEqual(new Set([3]));
+  });
+
+  it('stops early and returns the best weights, not the last', async () => {
+    // A rate at which the loss falls and then explodes would be fragile; a rising one is exact.
+    const { request, state } = harness(
+      { epochs: 50, patience: 3 },
+      { learningRate: (step) => (step <= 6 ? 0.1 : -0.1) },
+    );
+    const summary = await finish(request);
+    expect(summary.best.epoch).toBe(2);
+    expect(summary.stepsDone).toBe((2 + 3) * 3);
+    const twoEpochs = await finish(harness({ epochs: 2 }).request);
+    expect(summary.state).toEqual(twoEpochs.state);
+    expect(state.values).toEqual(twoEpochs.state);
+  });
+
+  it('pauses with a checkpoint, takes no step meanwhile, and goes on to the same end', async () => {
+    const { request, control, program, saved } = harness();
+    const states: string[] = [];
+    const finished = finish(request, (event) => {
+      if (event.type === 'points' && event.step === 3) control.pause();
+      if (event.type === 'state') states.push(event.state);
+    });
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(states).toEqual(['paused']);
+    const { steps } = program;
+    expect(saved.map(({ step }) => step)).toEqual([steps]);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(program.steps).toBe(steps);
+    control.resume();
+    const summary = await finished;
+    expect(states).toEqual(['paused', 'running']);
+    expect(summary.state).toEqual((await finish(harness().request)).state);
+  });
+
+  it('stops when asked and keeps the best so far, even before the first validation', async () => {
+    const { request, control } = harness({ epochs: 1000 });
+    control.stop();
+    const summary = await finish(request);
+    expect(summary).toMatchObject({ status: 'stopped', stepsDone: 1 });
+    expect(summary.best.total).toBe(5);
+  });
+
+  it('stops out of a pause', async () => {
+    const { request, control } = harness({ epochs: 1000 });
+    control.pause();
+    const finished = finish(request, (event) => {
+      if (event.type === 'state') control.stop();
+    });
+    expect((await finished).status).toBe('stopped');
+  });
+
+  it('ends with the epoch that passes maxSeconds', async () => {
+    const { request } = harness({ epochs: 1000, maxSeconds: 1e-9 });
+    expect(await finish(request)).toMatchObject({ status: 'done', stepsDone: 3 });
+  });
+
+  it.each([1, 4, 8, 9, 12])(
+    'resumes from a checkpoint after step %i bit-equal to an uninterrupted run',
+    async (at) => {
+      const whole = harness({ epochs: 5, patience: 2 });
+      const expected = await finish(whole.request);
+      const first = harness({ epochs: 5, patience: 2 }, { everySeconds: 0 });
+      await finish(first.request);
+      const checkpoint = first.saved.find(({ step }) => step === at);
+      expect(checkpoint).toBeDefined();
+      const second = harness(
+        { epochs: 5, patience: 2 },
+        { ...(checkpoint ? { resumeFrom: checkpoint } : {}) },
+      );
+      const resumed = await finish(second.request);
+      expect(resumed.state).toEqual(expected.state);
+      expect(resumed.loop.curve).toEqual(expected.loop.curve);
+      expect(resumed.best).toEqual(expected.best);
+      expect(second.program.steps).toBe(15 - at);
+    },
+  );
+
+  it('fails on a loss that is not finite and keeps the last good weights', async () => {
+    const { request, saved } = harness({}, { faults: { nanAt: 5 } });
+    const error = await failure(request);
+    expect(error.code).toBe('training/diverged');
+    expect(error.data).toMatchObject({ step: 5 });
+    expect(saved).toHaveLength(1);
+    for (const values of saved[0]?.state.values() ?? []) {
+      expect(values.every(Number.isFinite)).toBe(true);
+    }
+  });
+
+  it('notices a step that the device dropped', async () => {
+    const { request } = harness({}, { faults: { droppedAt: 2 } });
+    expect(await failure(request)).toMatchObject({ code: 'engine/device-lost', data: { step: 2 } });
+  });
+
+  it('does not wait for a device that is gone', async () => {
+    const lost = new Promise<string>((resolve) => setTimeout(() => resolve('Unplugged.'), 20));
+    const { request } = harness({}, { faults: { hangAt: 2 }, lost });
+    expect((await failure(request)).code).toBe('engine/device-lost');
+  });
+
+  it('refuses a split without validation rows', async () => {
+    const { request } = harness({}, { rows: { train: 10, validation: 0 } });
+    expect((await failure(request)).code).toBe('training/empty-part');
+  });
+
+  it('fills dropout masks by step, equal for equal seeds', async () => {
+    const masks = [{ input: 'd/mask', node: 'd', ratio: 0.5, dims: [4, 8] }];
+    const runs = [];
+    for (const seed of [1, 1, 2]) {
+      const { request, program } = harness({ epochs: 1 }, { masks, seed });
+      await finish(request);
+      runs.push(program.fed.map((feeds) => [...(feeds.get('d/mask') ?? [])]));
+    }
+    expect(runs[0]).toEqual(runs[1]);
+    expect(runs[0]).not.toEqual(runs[2]);
+    expect(new Set(runs[0]?.flat())).toEqual(new Set([0, 2]));
+  });
+});
