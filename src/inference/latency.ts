@@ -5,7 +5,7 @@
 import { quantile } from '../evaluation/intervals';
 import type { LatencyReport } from '../protocol/entities';
 import { evenRows, gather, rowsOf, slice } from './batches';
-import { BATCH_ROWS, answerOutput } from './predict';
+import { BATCH_ROWS, answerOutput, fixedBatch } from './predict';
 import type { LoadedModel } from './predict';
 import type { ModelInput, Runtime } from './runtime';
 
@@ -21,8 +21,10 @@ export async function measureLatency(
 ): Promise<LatencyReport> {
   const rows = rowsOf(inputs);
   const outputs = [answerOutput(model.graph)];
-  const single = Array.from({ length: Math.min(rows, 32) }, (_, row) =>
-    slice(inputs, row, row + 1),
+  // A model with a fixed batch cannot answer fewer rows than that.
+  const width = fixedBatch(model) ?? 1;
+  const single = Array.from({ length: Math.min(Math.floor(rows / width), 32) }, (_, index) =>
+    slice(inputs, index * width, (index + 1) * width),
   );
   const times: number[] = [];
   const call = async (index: number): Promise<number> => {
@@ -54,8 +56,7 @@ async function throughput(
   check: () => Promise<void>,
 ): Promise<number> {
   const rows = rowsOf(inputs);
-  const fixed = model.graph.inputs[0]?.dims[0];
-  const size = typeof fixed === 'number' ? fixed : BATCH_ROWS;
+  const size = fixedBatch(model) ?? BATCH_ROWS;
   // Few rows repeat until the batch is full: the time does not depend on which rows they are.
   const order =
     rows >= size

@@ -44,11 +44,10 @@ export function answerOutput(graph: Graph): string {
   return found.name;
 }
 
-/** Rows a call may take: a model with a fixed batch dimension takes exactly that many. */
-function batchOf(graph: Graph): number {
-  const [first] = graph.inputs;
-  const dim = first?.dims[0];
-  return typeof dim === 'number' && dim > 0 ? dim : BATCH_ROWS;
+/** Rows that a model with a fixed batch dimension takes at a time; null for any number. */
+export function fixedBatch({ graph }: LoadedModel): number | null {
+  const dim = graph.inputs[0]?.dims[0];
+  return typeof dim === 'number' && dim > 0 ? dim : null;
 }
 
 export async function predictAll(
@@ -58,9 +57,9 @@ export async function predictAll(
 ): Promise<Predictions> {
   const rows = rowsOf(inputs);
   const output = answerOutput(model.graph);
-  const batch = batchOf(model.graph);
-  const fixed = typeof model.graph.inputs[0]?.dims[0] === 'number';
-  if (fixed && rows % batch !== 0) {
+  const fixed = fixedBatch(model);
+  const batch = fixed ?? BATCH_ROWS;
+  if (fixed !== null && rows % fixed !== 0) {
     throw new AppError(
       'model/fixed-batch',
       `This model only takes ${batch} rows at a time and cannot take ${rows}. Export it with a free batch dimension.`,
