@@ -2,6 +2,7 @@
  * Every string of the studio, in English: one catalogue out of one file an area, so that an area can be read and
  * translated by itself. Plain sentences; functions where a figure or a name stands inside.
  */
+import { charts } from './en-charts';
 import { common } from './en-common';
 import { data } from './en-data';
 import { goal } from './en-goal';
@@ -9,4 +10,4 @@ import { home } from './en-home';
 import { model } from './en-model';
 import { shell } from './en-shell';
 
-export const en = { common, shell, home, data, goal, model };
+export const en = { common, charts, shell, home, data, goal, model };
