@@ -1,0 +1,159 @@
+/**
+ * The data worker as ordinary code: everything between a file and the batches that a model learns from. It knows
+ * neither Comlink nor Worker; the entry (workers/data.worker.ts) brings the store, parsers and static files.
+ */
+import { AppError } from '../core/errors';
+import { BatchMaker } from './batches/batches';
+import { featureSource } from './batches/features';
+import { serveOnPort } from './batches/serve';
+import { Calls } from './calls';
+import { DatasetCache, storeImages, storeTable } from './dataset';
+import { readHeader, readPictures } from './embedded';
+import { columnFindings, inspectDataset } from './findings';
+import { readPart } from './part';
+import { predictionTable } from './predict';
+import { Preparations, describePrepared } from './prepare';
+import { parseTable } from './readers/table';
+import { compileRecipe } from './recipe/compile';
+import { readImages, readRows } from './rows';
+import { summarise } from './summary';
+import { suggestTarget } from './target';
+import type { DataApi, ImportResult, OnProgress } from '../protocol/api';
+import type { DataSource } from '../protocol/entities';
+import type { DataStore } from './dataset';
+import type { ReadStatic } from './embedded';
+import type { ParsedTable, ParserApi } from './readers/table';
+
+/** A parser of its own for one file, disposable because the file is hostile until parsed. */
+export interface SpawnedParser {
+  readonly api: ParserApi;
+  /** Rejects when the parser dies without an answer. */
+  readonly failed: Promise<never>;
+  terminate(): void;
+}
+
+export interface DataHost {
+  readonly openStore: (port: MessagePort) => DataStore;
+  readonly spawnParser: () => SpawnedParser;
+  readonly readStatic: ReadStatic;
+}
+
+export function createDataApi(host: DataHost): DataApi {
+  const calls = new Calls();
+  let store: DataStore | null = null;
+  let datasets: DatasetCache | null = null;
+  let preparations: Preparations | null = null;
+  const opened = <T>(part: T | null): T => {
+    if (part === null) {
+      throw new AppError(
+        'internal/invariant',
+        'The data worker was asked before its store was connected.',
+      );
+    }
+    return part;
+  };
+
+  /** Runs `use` on a fresh parser that ends with the call. */
+  const parsed = <T>(callId: string, use: (api: ParserApi) => Promise<T>): Promise<T> =>
+    calls.run(callId, (onStop) => {
+      const parser = host.spawnParser();
+      onStop(() => parser.terminate());
+      return Promise.race([use(parser.api), parser.failed]);
+    });
+
+  const keepTable = async (
+    table: ParsedTable,
+    name: string,
+    source: DataSource,
+    onProgress: OnProgress,
+  ): Promise<ImportResult> => {
+    onProgress({ label: 'Storing the table' });
+    const dataset = await storeTable(opened(store), table, name, source);
+    const { manifest } = dataset;
+    const findings = manifest.type === 'table' ? columnFindings(manifest) : [];
+    return { dataset, findings, understood: table.understood };
+  };
+
+  return {
+    connectStore(port) {
+      store = host.openStore(port);
+      datasets = new DatasetCache(store);
+      preparations = new Preparations(datasets);
+    },
+    async importTable(callId, file, source, onProgress) {
+      const table = await parsed(callId, (api) => api.parseTable(file, onProgress));
+      return keepTable(table, tableName(source.name), source, onProgress);
+    },
+    importEmbedded(callId, name, onProgress) {
+      return calls.run(callId, async () => {
+        onProgress({ label: 'Loading the sample' });
+        const header = await readHeader(host.readStatic, name);
+        const { licence, origin } = header;
+        const source: DataSource = { kind: 'embedded', name, licence, origin };
+        if (header.type === 'table') {
+          // Our own file: small and not hostile, so it needs no worker of its own.
+          const table = await parseTable(await host.readStatic(header.file));
+          return keepTable(table, header.name, source, onProgress);
+        }
+        const { pixels, labels } = await readPictures(host.readStatic, header);
+        onProgress({ label: 'Storing the pictures', total: header.rows, unit: 'rows' });
+        const { rows, channels, height, width, classes } = header;
+        const manifest = { name: header.name, rows, channels, height, width, classes, source };
+        const dataset = await storeImages(opened(store), manifest, pixels, labels);
+        return { dataset, findings: [], understood: [`${rows} pictures of ${height} × ${width}`] };
+      });
+    },
+    cancel: (callId) => calls.cancel(callId),
+    async summarise(datasetId, target) {
+      return summarise(await opened(datasets).get(datasetId), target);
+    },
+    async rows(datasetId, query) {
+      return readRows(await opened(datasets).get(datasetId), query);
+    },
+    async images(datasetId, rows) {
+      return readImages(await opened(datasets).get(datasetId), rows);
+    },
+    async suggestTarget(datasetId) {
+      return suggestTarget(await opened(datasets).get(datasetId));
+    },
+    async inspect(config) {
+      return inspectDataset(await opened(datasets).get(config.datasetId), config);
+    },
+    async prepare(config) {
+      return describePrepared(await opened(preparations).get(config));
+    },
+    async serveBatches(config, port) {
+      const { dataset, target, parts, fitted } = await opened(preparations).get(config);
+      const { training, seed } = config;
+      const { recipe } = fitted;
+      const features = await featureSource(dataset, compileRecipe(recipe), recipe, parts, {
+        augment: training.augment,
+        seed,
+      });
+      const { batchSize, classWeights } = training;
+      const maker = new BatchMaker({
+        parts,
+        target,
+        recipe,
+        features,
+        batchSize,
+        classWeights,
+        seed,
+      });
+      serveOnPort(port, maker);
+    },
+    async readPart(config, recipe, part, options) {
+      return readPart(await opened(preparations).get(config), recipe, part, options);
+    },
+    async readForPrediction(callId, file, recipe, onProgress) {
+      const cells = await parsed(callId, (api) => api.parseCells(file, onProgress));
+      return predictionTable(cells, recipe);
+    },
+  };
+}
+
+/** A file's name without its folder and ending. */
+function tableName(file: string): string {
+  const name = file.replace(/^.*[\\/]/, '').replace(/\.(csv|tsv|txt|tab)$/i, '');
+  return name.trim() === '' ? 'Table' : name;
+}
