@@ -5,7 +5,8 @@
 import { AppError, invariant } from '../core/errors';
 import { isFloat, sizeOf } from '../core/dtype';
 import type { DType } from '../core/dtype';
-import type { Dim, Graph, Node } from '../onnx/graph';
+import type { Graph, Node, Tensor } from '../onnx/graph';
+import { infer, staticType } from '../ops/infer-shapes';
 import type { Feeds } from './executor';
 
 export interface ConcreteType {
@@ -13,30 +14,16 @@ export interface ConcreteType {
   readonly dims: readonly number[];
 }
 
-function concrete(name: string, dtype: DType, dims: readonly Dim[]): ConcreteType {
-  const numbers = dims.map((dim) => {
-    if (typeof dim === 'number') return dim;
-    throw new AppError(
-      'engine/shape',
-      `The value "${name}" has the open length "${dim}". A graph that runs step by step needs fixed shapes.`,
-      { name, dim },
-    );
-  });
-  return { dtype, dims: numbers };
+export interface Analysis {
+  /** Static type of any value; a value of open length is an error. */
+  type(name: string): ConcreteType;
+  /** Values known without running: initialisers and what follows from them. */
+  readonly constants: ReadonlyMap<string, Tensor>;
 }
 
-/** Static types of inputs, initialisers and every value whose type the graph carries. */
-export function typesOf(graph: Graph): Map<string, ConcreteType> {
-  const types = new Map<string, ConcreteType>();
-  for (const { name, dtype, dims } of graph.inputs) types.set(name, concrete(name, dtype, dims));
-  for (const [name, { dtype, dims }] of graph.initializers) types.set(name, { dtype, dims });
-  for (const [name, { dtype, dims }] of graph.valueInfo) {
-    types.set(name, concrete(name, dtype, dims));
-  }
-  for (const { name, dtype, dims } of graph.outputs) {
-    if (!types.has(name)) types.set(name, concrete(name, dtype, dims));
-  }
-  return types;
+export function analyse(graph: Graph): Analysis {
+  const { types, constants } = infer(graph);
+  return { type: (name) => staticType(types, name), constants };
 }
 
 /** The nodes on which `values` depend, in their order. */

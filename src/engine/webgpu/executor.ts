@@ -6,9 +6,11 @@ import { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import { env } from '@tensorflow/tfjs-core';
 import { AppError, invariant } from '../../core/errors';
 import type { Graph } from '../../onnx/graph';
+import { expandTrainingOps } from '../../ops/expand-graph';
 import { openDevice } from '../device';
 import type { GpuDevice } from '../device';
 import type { CompileOptions, Executor, Program, State, StateSpec } from '../executor';
+import { OWN_TRAINING_OPS } from './lowerings';
 import { WebgpuProgram } from './program';
 import { WebgpuState } from './state';
 
@@ -45,7 +47,7 @@ export class WebgpuExecutor implements Executor {
     return WebgpuProgram.compile({
       backend: this.#backend,
       gpu: this.gpu,
-      graph,
+      graph: expandTrainingOps(graph, OWN_TRAINING_OPS),
       state,
       options,
     });

@@ -7,7 +7,7 @@ import {
   batchNormTrain,
 } from '../../ops/BatchNormalization/tfjs';
 import { conv, convInputGradient, convWeightGradient } from '../../ops/Conv/tfjs';
-import { ELEMENTWISE, identity } from '../../ops/elementwise/tfjs';
+import { ELEMENTWISE, identity, product } from '../../ops/elementwise/tfjs';
 import { gemm } from '../../ops/Gemm/tfjs';
 import type { Lowering, LoweringTable } from '../../ops/lowering/tfjs';
 import { matMul } from '../../ops/MatMul/tfjs';
@@ -38,6 +38,7 @@ const TRAINING: LoweringTable = {
   BatchNormTrain: batchNormTrain,
   ConvGradInput: convInputGradient,
   ConvGradWeight: convWeightGradient,
+  DropoutTrain: product,
   SoftmaxCrossEntropy: softmaxCrossEntropy,
   SoftmaxCrossEntropyGrad: softmaxCrossEntropyGradient,
 };
@@ -51,3 +52,6 @@ const tables: ReadonlyMap<string, ReadonlyMap<string, Lowering>> = new Map([
 export function loweringOf(node: Node): Lowering | undefined {
   return tables.get(node.domain)?.get(node.op);
 }
+
+/** Training operators that need no rewriting. */
+export const OWN_TRAINING_OPS: ReadonlySet<string> = new Set(Object.keys(TRAINING));

@@ -12,11 +12,11 @@ import { alias, deviceType } from '../../ops/lowering/tfjs';
 import type { Run } from '../../ops/lowering/tfjs';
 import type { GpuDevice } from '../device';
 import type { CompileOptions, Feeds, Program, Ticket } from '../executor';
-import { isOptimizer, readOptimizer } from '../optimizer';
-import { checkFeeds, nodesFor, typesOf } from '../plan';
+import { isOptimiser, readOptimiser } from '../optimiser';
+import { analyse, checkFeeds, nodesFor } from '../plan';
 import type { ConcreteType } from '../plan';
 import { loweringOf } from './lowerings';
-import { WebgpuOptimizer } from './optimizer';
+import { WebgpuOptimiser } from './optimiser';
 import { deviceLost } from './read';
 import { freeResident, makeResident } from './state';
 import type { ResidentTensor, WebgpuState } from './state';
@@ -29,7 +29,7 @@ interface Action {
   readonly name: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  readonly run: Run | WebgpuOptimizer;
+  readonly run: Run | WebgpuOptimiser;
   /** Values that nothing needs after this action. */
   readonly dead: readonly string[];
 }
@@ -68,21 +68,24 @@ export class WebgpuProgram implements Program {
   #disposed = false;
 
   static async compile(compiled: CompiledGraph): Promise<WebgpuProgram> {
-    const node = compiled.graph.nodes.find(isOptimizer);
-    const optimizer = node
-      ? await WebgpuOptimizer.create(compiled.backend, compiled.state, readOptimizer(node))
+    const node = compiled.graph.nodes.find(isOptimiser);
+    const optimiser = node
+      ? await WebgpuOptimiser.create(compiled.backend, compiled.state, readOptimiser(node))
       : undefined;
-    return new WebgpuProgram(compiled, optimizer);
+    return new WebgpuProgram(compiled, optimiser);
   }
 
-  private constructor(compiled: CompiledGraph, optimizer: WebgpuOptimizer | undefined) {
+  private constructor(compiled: CompiledGraph, optimiser: WebgpuOptimiser | undefined) {
     const { backend, gpu, graph, state, options } = compiled;
     this.#backend = backend;
     this.#gpu = gpu;
     this.#outputs = options.outputs;
-    const types = typesOf(graph);
+    const { type, constants: known } = analyse(graph);
     const wanted = [...options.outputs, ...options.updates.values()];
-    const nodes = ordered(nodesFor(graph.nodes, wanted));
+    const computed = graph.nodes.filter(({ outputs }) => !outputs.every((name) => known.has(name)));
+    const nodes = nodesFor(computed, wanted);
+    // It writes in place, so nothing may read the old weights after it.
+    invariant(!nodes.slice(0, -1).some(isOptimiser), 'The optimiser must be the last node.');
 
     const resident = new Map<string, TensorInfo>();
     const feeds = new Map<string, ResidentTensor & { readonly type: ConcreteType }>();
@@ -92,15 +95,14 @@ export class WebgpuProgram implements Program {
         resident.set(name, entry.info);
         continue;
       }
-      const type = types.get(name);
-      invariant(type !== undefined, `The input "${name}" has no type.`);
-      const tensor = makeResident(backend, type.dims, deviceType(type.dtype), name);
-      feeds.set(name, { ...tensor, type });
+      const declared = type(name);
+      const tensor = makeResident(backend, declared.dims, deviceType(declared.dtype), name);
+      feeds.set(name, { ...tensor, type: declared });
       resident.set(name, tensor.info);
     }
     const constants: ResidentTensor[] = [];
     const used = new Set(nodes.flatMap(({ inputs }) => inputs).concat(wanted));
-    for (const [name, tensor] of graph.initializers) {
+    for (const [name, tensor] of known) {
       if (!used.has(name)) continue;
       const constant = makeResident(backend, tensor.dims, deviceType(tensor.dtype), name);
       gpu.device.queue.writeBuffer(constant.buffer, 0, deviceArray(tensor));
@@ -111,16 +113,8 @@ export class WebgpuProgram implements Program {
     this.#constants = constants;
     this.#resident = resident;
 
-    const context = {
-      backend,
-      type: (name: string): ConcreteType => {
-        const type = types.get(name);
-        invariant(type !== undefined, `The type of "${name}" is not known.`);
-        return type;
-      },
-    };
-    const prepare = (node: Node): Run | WebgpuOptimizer => {
-      if (isOptimizer(node) && optimizer !== undefined) return optimizer;
+    const prepare = (node: Node): Run | WebgpuOptimiser => {
+      if (isOptimiser(node) && optimiser !== undefined) return optimiser;
       const lowering = loweringOf(node);
       if (lowering === undefined) {
         throw new AppError(
@@ -130,13 +124,14 @@ export class WebgpuProgram implements Program {
         );
       }
       return lowering({
-        ...context,
+        backend,
         node,
-        constant: (index) => graph.initializers.get(node.inputs[index] ?? ''),
+        type,
+        constant: (index) => known.get(node.inputs[index] ?? ''),
       });
     };
     const inPlace = new Map(
-      (optimizer?.plan.weights ?? []).flatMap(({ weight, moments, outputs }) =>
+      (optimiser?.plan.weights ?? []).flatMap(({ weight, moments, outputs }) =>
         [weight, ...moments].map((name, index) => [name, outputs[index] ?? ''] as const),
       ),
     );
@@ -192,7 +187,7 @@ export class WebgpuProgram implements Program {
       return found;
     };
     for (const { inputs, outputs, run, dead } of this.#actions) {
-      if (run instanceof WebgpuOptimizer) {
+      if (run instanceof WebgpuOptimiser) {
         const { gradNorm, stepDone } = run.run(value);
         values.set(run.plan.gradNorm, gradNorm);
         values.set(run.plan.stepDone, stepDone);
@@ -219,7 +214,7 @@ export class WebgpuProgram implements Program {
     if (this.#disposed) return;
     this.#disposed = true;
     for (const ticket of this.#tickets) ticket.release();
-    for (const { run } of this.#actions) if (run instanceof WebgpuOptimizer) run.dispose();
+    for (const { run } of this.#actions) if (run instanceof WebgpuOptimiser) run.dispose();
     for (const tensor of [...this.#feeds.values(), ...this.#constants]) {
       freeResident(this.#backend, tensor);
     }
@@ -297,20 +292,4 @@ function owned(
     return data as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
   }
   return data instanceof Float32Array ? new Float32Array(data) : new Int32Array(data);
-}
-
-/** The optimiser writes in place, so whatever does not wait for it runs before it. */
-function ordered(nodes: readonly Node[]): Node[] {
-  const optimizer = nodes.find(isOptimizer);
-  if (optimizer === undefined) return [...nodes];
-  const after = new Set(optimizer.outputs);
-  const late: Node[] = [];
-  const early = nodes.filter((node) => {
-    if (node === optimizer) return false;
-    if (!node.inputs.some((name) => after.has(name))) return true;
-    for (const name of node.outputs) after.add(name);
-    late.push(node);
-    return false;
-  });
-  return [...early, optimizer, ...late];
 }

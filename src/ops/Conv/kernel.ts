@@ -3,11 +3,10 @@
  * wants another layout for each; here every thread owns its outputs, sums in a fixed order, and nothing is
  * transposed. The weight gradient is cut by image so that small filters still fill a GPU.
  */
-import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
-import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { kernel } from '../lowering/kernel';
 import type { FlatWindow } from '../lowering/window';
 import { reduction } from '../reductions/kernel';
+import type { Backend, TensorInfo } from '../lowering/tfjs';
 
 export interface ConvShape {
   readonly x: readonly number[]; // [N, C, H, W]
@@ -38,7 +37,7 @@ function tileOf(channels: number, threads: number): number {
 }
 
 /** y[n,o,·,·] = Σ_c,ky,kx w[o,c,ky,kx] · x[n,c, ·s + k·d − pad] (+ bias[o]) */
-export function convForward(backend: WebGPUBackend, shape: ConvShape, bias: boolean): Runner {
+export function convForward(backend: Backend, shape: ConvShape, bias: boolean): Runner {
   const { batch, channels, outputs, groupIn, groupOut } = sizes(shape);
   const v = shape.window;
   const taps = v.kernelHeight * v.kernelWidth;
@@ -79,7 +78,7 @@ export function convForward(backend: WebGPUBackend, shape: ConvShape, bias: bool
 }
 
 /** dx from inputs (dy, w): every input pixel gathers the outputs whose window covered it. */
-export function convGradInput(backend: WebGPUBackend, shape: ConvShape): Runner {
+export function convGradInput(backend: Backend, shape: ConvShape): Runner {
   const { batch, channels, outputs, groupIn, groupOut } = sizes(shape);
   const v = shape.window;
   const taps = v.kernelHeight * v.kernelWidth;
@@ -127,7 +126,7 @@ export function convGradInput(backend: WebGPUBackend, shape: ConvShape): Runner 
 }
 
 /** dw from inputs (dy, x): first the sum over each image's pixels, then over the images in order. */
-export function convGradWeight(backend: WebGPUBackend, shape: ConvShape): Runner {
+export function convGradWeight(backend: Backend, shape: ConvShape): Runner {
   const { batch, channels, outputs, groupIn, groupOut } = sizes(shape);
   const v = shape.window;
   const taps = v.kernelHeight * v.kernelWidth;

@@ -2,13 +2,11 @@
  * Matrix products by tfjs's tiled kernels. One of its variants adds partial sums by float atomics, in whatever
  * order threads finish; that one is never taken, because runs must repeat bit by bit.
  */
-import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import { env } from '@tensorflow/tfjs-core';
-import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { sizeOf } from '../../core/dtype';
 import { addressOf, broadcastStrides, kernel } from '../lowering/kernel';
 import { alias, given, inputType, outputType, tfjsKernel } from '../lowering/tfjs';
-import type { Lowering } from '../lowering/tfjs';
+import type { Backend, Lowering, TensorInfo } from '../lowering/tfjs';
 
 /** tfjs's own numbers for its variants (webgpu_util.MatMulProgramType, which it does not export). */
 const REDUCE = 0;
@@ -26,7 +24,7 @@ function variantFor(batch: number, rows: number, columns: number): number {
 
 /** [batch, rows, columns] = a · b, either of them read transposed. */
 export function multiply(
-  backend: WebGPUBackend,
+  backend: Backend,
   a: TensorInfo,
   b: TensorInfo,
   transposeA: boolean,

@@ -3,12 +3,10 @@
  * and strides are literals in the source, and the source itself is the key under which the pipeline is cached:
  * no hand-kept key can be wrong. Inputs are bound as flat arrays `x0`, `x1` …, so rank has no limit.
  */
-import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
-import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { sizeOf } from '../../core/dtype';
 import { stridesOf } from '../shapes';
 import { deviceType } from './tfjs';
-import type { StaticType } from './tfjs';
+import type { Backend, StaticType, TensorInfo } from './tfjs';
 
 const WORKGROUP = 64;
 
@@ -27,7 +25,7 @@ export interface KernelSource {
 
 /** Prepares a kernel; the result runs it. */
 export function kernel(
-  backend: WebGPUBackend,
+  backend: Backend,
   source: KernelSource,
 ): (inputs: readonly TensorInfo[]) => TensorInfo {
   const size = sizeOf(source.output.dims);

@@ -12,6 +12,10 @@ import type { DType } from '../../core/dtype';
 import type { Node, Tensor } from '../../onnx/graph';
 import { intsAttribute } from '../attributes';
 
+/** Kernels know tfjs's backend and tensors by these names only. */
+export type Backend = WebGPUBackend;
+export type { TensorInfo };
+
 export interface StaticType {
   readonly dtype: DType;
   readonly dims: readonly number[];
@@ -19,7 +23,7 @@ export interface StaticType {
 
 export interface LoweringContext {
   readonly node: Node;
-  readonly backend: WebGPUBackend;
+  readonly backend: Backend;
   /** Static type of any value of the graph. */
   type(name: string): StaticType;
   /** Value of an input that is constant, else undefined. */
@@ -85,14 +89,14 @@ export function given(value: TensorInfo | undefined): TensorInfo {
 }
 
 /** The same data under another shape; holds a reference of its own. */
-export function alias(backend: WebGPUBackend, x: TensorInfo, dims: readonly number[]): TensorInfo {
+export function alias(backend: Backend, x: TensorInfo, dims: readonly number[]): TensorInfo {
   backend.incRef(x.dataId);
   return { dataId: x.dataId, shape: [...dims], dtype: x.dtype };
 }
 
 /** Runs a kernel of tfjs itself. */
 export function tfjsKernel(
-  backend: WebGPUBackend,
+  backend: Backend,
   name: string,
   inputs: NamedTensorInfoMap | TensorInfo[],
   attrs: NamedAttrMap,

@@ -2,10 +2,9 @@
  * Max and average pooling with their gradients, NCHW. A tie in a max window goes to its first element, forward and
  * backward; the gradient gathers (every input pixel looks at the windows over it), so nothing is added atomically.
  */
-import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
-import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { kernel } from '../lowering/kernel';
 import type { FlatWindow } from '../lowering/window';
+import type { Backend, TensorInfo } from '../lowering/tfjs';
 
 type Runner = (inputs: readonly TensorInfo[]) => TensorInfo;
 
@@ -47,7 +46,7 @@ const covering = (v: FlatWindow, body: string): string => `  let px = index % ${
   }
   result[index] = total;`;
 
-export function maxPool(backend: WebGPUBackend, y: readonly number[], v: FlatWindow): Runner {
+export function maxPool(backend: Backend, y: readonly number[], v: FlatWindow): Runner {
   return kernel(backend, {
     label: 'MaxPool',
     output: { dtype: 'float32', dims: y },
@@ -59,11 +58,7 @@ export function maxPool(backend: WebGPUBackend, y: readonly number[], v: FlatWin
 }
 
 /** Number of the winning input element (row-major over the whole input), as ONNX's second output. */
-export function maxPoolIndices(
-  backend: WebGPUBackend,
-  y: readonly number[],
-  v: FlatWindow,
-): Runner {
+export function maxPoolIndices(backend: Backend, y: readonly number[], v: FlatWindow): Runner {
   return kernel(backend, {
     label: 'MaxPool indices',
     output: { dtype: 'int64', dims: y },
@@ -75,7 +70,7 @@ export function maxPoolIndices(
 }
 
 /** dx from inputs (dy, x). */
-export function maxPoolGrad(backend: WebGPUBackend, x: readonly number[], v: FlatWindow): Runner {
+export function maxPoolGrad(backend: Backend, x: readonly number[], v: FlatWindow): Runner {
   const search = walk(v, 'if (winner < 0 || x1[at] > x1[max(winner, 0)]) { winner = at; }');
   return kernel(backend, {
     label: 'MaxPoolGrad',
@@ -101,7 +96,7 @@ function divisor(v: FlatWindow, includePad: boolean): string {
 }
 
 export function averagePool(
-  backend: WebGPUBackend,
+  backend: Backend,
   y: readonly number[],
   v: FlatWindow,
   includePad: boolean,
@@ -119,7 +114,7 @@ export function averagePool(
 
 /** dx from input dy alone. */
 export function averagePoolGrad(
-  backend: WebGPUBackend,
+  backend: Backend,
   x: readonly number[],
   v: FlatWindow,
   includePad: boolean,

@@ -3,12 +3,10 @@
  * to fill a GPU, the first reduced axis is cut into parts that are summed in a second pass, again in order. No
  * atomics, no shared memory: two runs are bit-equal.
  */
-import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
-import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { sizeOf } from '../../core/dtype';
 import { stridesOf } from '../shapes';
 import { addressOf, collapse, kernel } from '../lowering/kernel';
-import type { StaticType } from '../lowering/tfjs';
+import type { Backend, StaticType, TensorInfo } from '../lowering/tfjs';
 
 export interface Reduction {
   readonly label: string;
@@ -36,7 +34,7 @@ const STEP = {
 } as const;
 
 export function reduction(
-  backend: WebGPUBackend,
+  backend: Backend,
   spec: Reduction,
 ): (inputs: readonly TensorInfo[]) => TensorInfo {
   const strides = stridesOf(spec.dims);

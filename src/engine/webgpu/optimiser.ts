@@ -7,7 +7,7 @@ import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { invariant } from '../../core/errors';
 import { sizeOf } from '../../core/dtype';
-import type { OptimizerPlan } from '../optimizer';
+import type { OptimiserPlan } from '../optimiser';
 import {
   controlSource,
   DONE_SOURCE,
@@ -15,7 +15,7 @@ import {
   NORM_THREADS,
   updateSource,
   UPDATE_WORKGROUP,
-} from './optimizer-source';
+} from './optimiser-source';
 import type { ResidentTensor, WebgpuState } from './state';
 
 interface Slot {
@@ -29,8 +29,8 @@ interface Slot {
 
 const MOST_WORKGROUPS = 65535;
 
-export class WebgpuOptimizer {
-  readonly plan: OptimizerPlan;
+export class WebgpuOptimiser {
+  readonly plan: OptimiserPlan;
   readonly #backend: WebGPUBackend;
   readonly #slots: readonly Slot[];
   readonly #partials: GPUBuffer;
@@ -45,8 +45,8 @@ export class WebgpuOptimizer {
   static async create(
     backend: WebGPUBackend,
     state: WebgpuState,
-    plan: OptimizerPlan,
-  ): Promise<WebgpuOptimizer> {
+    plan: OptimiserPlan,
+  ): Promise<WebgpuOptimiser> {
     const compile = (label: string, code: string) =>
       backend.device.createComputePipelineAsync({
         label: `${plan.kind} ${label}`,
@@ -59,13 +59,13 @@ export class WebgpuOptimizer {
       compile('update', updateSource(plan)),
       compile('done', DONE_SOURCE),
     ]);
-    return new WebgpuOptimizer(backend, state, plan, pipelines);
+    return new WebgpuOptimiser(backend, state, plan, pipelines);
   }
 
   private constructor(
     backend: WebGPUBackend,
     state: WebgpuState,
-    plan: OptimizerPlan,
+    plan: OptimiserPlan,
     pipelines: readonly [
       GPUComputePipeline,
       GPUComputePipeline,

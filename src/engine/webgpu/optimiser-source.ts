@@ -1,12 +1,9 @@
 /**
- * WGSL of the update, in place over all weights. With g the clipped gradient (and, in SGD and Adam, g + λ·w):
- *   SGD    m ← μ·m + g;                         w ← w − η·m                       (Sutskever et al. 2013)
- *   Adam   m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²; w ← w − η·m̂ / (√v̂ + ε)          (Kingma & Ba 2015)
- *   AdamW  the same, and w shrinks by η·λ·w before                                (Loshchilov & Hutter 2019)
- * with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). Partial sums of the gradient norm are added in a fixed order.
+ * WGSL of the update, in place over all weights. The equations and their papers stand in
+ * ops/optimisers/spec.ts, whose reference kernel is the oracle of this one. Partial sums of the gradient norm are added in a fixed order.
  */
 import { f32 } from '../../ops/lowering/kernel';
-import type { OptimizerPlan } from '../optimizer';
+import type { OptimiserPlan } from '../optimiser';
 
 export const UPDATE_WORKGROUP = 256;
 /** Threads (and so partial sums) for the norm of one gradient. */
@@ -40,7 +37,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }`;
 
 /** The norm, whether it is finite, the clipping factor and Adam's corrections, for all weights. */
-export function controlSource(plan: OptimizerPlan): string {
+export function controlSource({ settings }: OptimiserPlan): string {
   return `
 ${CONTROL}
 @group(0) @binding(0) var<storage, read> partials: array<u32>;
@@ -85,34 +82,31 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   control.finite = u32(finite);
   control.learning_rate = learning_rate[0];
   control.step = step[0];
-  control.correction1 = one_minus_exp(step[0] * ${f32(Math.log(plan.beta1))});
-  control.correction2 = one_minus_exp(step[0] * ${f32(Math.log(plan.beta2))});
+  control.correction1 = one_minus_exp(step[0] * ${f32(Math.log(settings.beta1))});
+  control.correction2 = one_minus_exp(step[0] * ${f32(Math.log(settings.beta2))});
   grad_norm[0] = select(0x7f800000u, bitcast<u32>(norm), finite);
 }`;
 }
 
-function rule(plan: OptimizerPlan): string {
-  const decay = f32(plan.weightDecay);
-  const coupled = `if (weight.decays == 1u) { g += ${decay} * value; }`;
-  if (plan.kind === 'SGD') {
-    return `${plan.weightDecay === 0 ? '' : coupled}
-    let momentum = ${f32(plan.momentum)} * m[i] + g;
-    m[i] = momentum;
-    w[i] = value - control.learning_rate * momentum;`;
+function rule({ kind, settings }: OptimiserPlan): string {
+  if (kind === 'SGD') {
+    return `let velocity = ${f32(settings.momentum)} * m[i] + g;
+    m[i] = velocity;
+    w[i] = value - control.learning_rate * velocity;`;
   }
-  const decoupled = `if (weight.decays == 1u) { value -= control.learning_rate * ${decay} * value; }`;
-  const shrink = plan.weightDecay === 0 ? '' : plan.kind === 'Adam' ? coupled : decoupled;
-  return `${shrink}
-    let first = ${f32(plan.beta1)} * m[i] + ${f32(1 - plan.beta1)} * g;
-    let second = ${f32(plan.beta2)} * v[i] + ${f32(1 - plan.beta2)} * g * g;
+  const { beta1, beta2, epsilon, weightDecay } = settings;
+  const shrink = `if (weight.decays == 1u) { value -= control.learning_rate * ${f32(weightDecay)} * value; }`;
+  return `${kind === 'AdamW' && weightDecay !== 0 ? shrink : ''}
+    let first = ${f32(beta1)} * m[i] + ${f32(1 - beta1)} * g;
+    let second = ${f32(beta2)} * v[i] + ${f32(1 - beta2)} * g * g;
     m[i] = first;
     v[i] = second;
     let mean = first / control.correction1;
     let deviation = sqrt(second / control.correction2);
-    w[i] = value - control.learning_rate * mean / (deviation + ${f32(plan.epsilon)});`;
+    w[i] = value - control.learning_rate * mean / (deviation + ${f32(epsilon)});`;
 }
 
-export function updateSource(plan: OptimizerPlan): string {
+export function updateSource(plan: OptimiserPlan): string {
   return `
 ${WEIGHT}
 ${CONTROL}

@@ -1,0 +1,70 @@
+/** What the optimiser node of a training graph says, read once for both device executors. */
+import { AppError } from '../core/errors';
+import { TRAINING_DOMAIN } from '../onnx/graph';
+import type { Node } from '../onnx/graph';
+import { optimiserSettings, optimiserStride, OPTIMISER_HEADER } from '../ops/optimisers/spec';
+import type { OptimiserName, OptimiserSettings } from '../ops/optimisers/spec';
+
+export interface OptimisedWeight {
+  readonly weight: string;
+  readonly gradient: string;
+  /** Moments: `m`, and `v` for Adam and AdamW. */
+  readonly moments: readonly string[];
+  /** Whether weight decay applies; it does not to biases and norms. */
+  readonly decays: boolean;
+  /** Value names of the new weight and moments. */
+  readonly outputs: readonly string[];
+}
+
+export interface OptimiserPlan {
+  readonly kind: OptimiserName;
+  readonly settings: OptimiserSettings;
+  readonly learningRate: string;
+  readonly step: string;
+  readonly clipNorm: string;
+  readonly weights: readonly OptimisedWeight[];
+  readonly gradNorm: string;
+  readonly stepDone: string;
+}
+
+const KINDS: readonly string[] = ['SGD', 'Adam', 'AdamW'] satisfies OptimiserName[];
+
+export function isOptimiser(node: Node): boolean {
+  return node.domain === TRAINING_DOMAIN && KINDS.includes(node.op);
+}
+
+export function readOptimiser(node: Node): OptimiserPlan {
+  const kind = node.op as OptimiserName;
+  const width = optimiserStride(kind);
+  const updated = width - 1;
+  const [learningRate = '', step = '', clipNorm = ''] = node.inputs;
+  const rest = node.inputs.slice(OPTIMISER_HEADER);
+  const count = rest.length / width;
+  if (!Number.isInteger(count) || node.outputs.length !== count * updated + 2) {
+    throw new AppError(
+      'engine/optimiser',
+      `${kind} "${node.name}" has ${rest.length} weight inputs and ${node.outputs.length} outputs, which do not match.`,
+    );
+  }
+  const settings = optimiserSettings(node);
+  const weights = Array.from({ length: count }, (_, index): OptimisedWeight => {
+    const [weight = '', gradient = '', ...moments] = rest.slice(index * width, (index + 1) * width);
+    return {
+      weight,
+      gradient,
+      moments,
+      decays: kind === 'AdamW' && settings.decayMask[index] === 1,
+      outputs: node.outputs.slice(index * updated, (index + 1) * updated),
+    };
+  });
+  return {
+    kind,
+    settings,
+    learningRate,
+    step,
+    clipNorm,
+    weights,
+    gradNorm: node.outputs.at(-2) ?? '',
+    stepDone: node.outputs.at(-1) ?? '',
+  };
+}

@@ -1,0 +1,86 @@
+/**
+ * The optimiser node on typed arrays: in place, rounded to float32 when stored. The equations and their papers
+ * stand in ops/optimisers/spec.ts, whose reference kernel is the oracle of this loop.
+ */
+import { invariant } from '../../core/errors';
+import type { OptimisedWeight, OptimiserPlan } from '../optimiser';
+
+export interface UpdateScalars {
+  readonly learningRate: number;
+  readonly step: number;
+  readonly clipNorm: number;
+}
+
+/** ‖all gradients‖₂, summed in order. */
+export function gradientNorm(gradients: readonly Float32Array[]): number {
+  let squares = 0;
+  for (const gradient of gradients) {
+    for (const value of gradient) squares += value * value;
+  }
+  return Math.sqrt(squares);
+}
+
+/** Updates all weights and returns the norm; changes nothing where the norm is not finite in float32. */
+export function applyUpdate(
+  plan: OptimiserPlan,
+  gradients: readonly Float32Array[],
+  array: (name: string) => Float32Array,
+  scalars: UpdateScalars,
+): number {
+  const norm = Math.fround(gradientNorm(gradients));
+  if (!Number.isFinite(norm)) return norm;
+  const { clipNorm } = scalars;
+  const scale = clipNorm > 0 && norm > clipNorm ? clipNorm / norm : 1;
+  plan.weights.forEach((weight, index) => {
+    const gradient = gradients[index];
+    invariant(gradient !== undefined, `The gradient of "${weight.weight}" is missing.`);
+    const w = array(weight.weight);
+    const [m, v] = weight.moments.map(array);
+    invariant(m !== undefined, `"${weight.weight}" has no moments.`);
+    if (v === undefined) updateSgd(plan, w, gradient, m, scale, scalars);
+    else updateAdam(plan, weight, w, gradient, m, v, scale, scalars);
+  });
+  return norm;
+}
+
+function updateSgd(
+  plan: OptimiserPlan,
+  w: Float32Array,
+  gradient: Float32Array,
+  m: Float32Array,
+  scale: number,
+  { learningRate }: UpdateScalars,
+): void {
+  const { momentum } = plan.settings;
+  for (let i = 0; i < w.length; i++) {
+    const velocity = momentum * (m[i] as number) + (gradient[i] as number) * scale;
+    m[i] = velocity;
+    w[i] = (w[i] as number) - learningRate * velocity;
+  }
+}
+
+function updateAdam(
+  plan: OptimiserPlan,
+  { decays }: OptimisedWeight,
+  w: Float32Array,
+  gradient: Float32Array,
+  m: Float32Array,
+  v: Float32Array,
+  scale: number,
+  { learningRate, step }: UpdateScalars,
+): void {
+  const { beta1, beta2, epsilon, weightDecay } = plan.settings;
+  const rate1 = 1 - beta1;
+  const rate2 = 1 - beta2;
+  const rate = learningRate / (1 - beta1 ** step);
+  const correction = 1 / (1 - beta2 ** step);
+  const kept = decays ? 1 - learningRate * weightDecay : 1;
+  for (let i = 0; i < w.length; i++) {
+    const g = (gradient[i] as number) * scale;
+    const first = beta1 * (m[i] as number) + rate1 * g;
+    const second = beta2 * (v[i] as number) + rate2 * g * g;
+    m[i] = first;
+    v[i] = second;
+    w[i] = (w[i] as number) * kept - (rate * first) / (Math.sqrt(second * correction) + epsilon);
+  }
+}
