@@ -96,7 +96,7 @@ export async function copyBundle(bundle: Bundle, now: Timestamp, name: string): 
   }
   const evaluations: EvaluationRow[] = [];
   for (const row of bundle.evaluations) {
-    const { id: _id, predictions, ...record } = row;
+    const { predictions, ...record } = withoutId(row);
     const modelVersionId = found(
       modelIds.get(record.modelVersionId),
       'model',
@@ -125,6 +125,10 @@ export async function copyBundle(bundle: Bundle, now: Timestamp, name: string): 
     revision: 1,
   };
   return { project, datasets: bundle.datasets, runs, models, evaluations };
+}
+
+function withoutId<T extends { readonly id: Id }>({ id: _, ...record }: T): Omit<T, 'id'> {
+  return record;
 }
 
 function renamed(names: ReadonlyMap<Id, Id>, id: Id | null): Id | null {

@@ -2,7 +2,7 @@
  * What every part of the store shares: the two databases, the clock, and the only ways to write. `publish` is
  * how a manifest comes to disk: its chunks are there, the collector is kept out, and they are settled after.
  */
-import type { Table, Transaction } from 'dexie';
+import type { Table } from 'dexie';
 import { AppError } from '../core/errors';
 import type { ChunkRef, Id, Timestamp } from '../protocol/entities';
 import { Chunks } from './chunks';
@@ -37,18 +37,15 @@ export class StoreContext {
     );
   }
 
-  read<T>(what: string, tables: Table[], body: () => Promise<T>): Promise<T> {
-    return guarded(what, () => this.core.transaction('r', tables, body));
+  read<T>(what: string, tables: Table[], body: () => PromiseLike<T>): Promise<T> {
+    // Dexie follows native awaits only where the function it is given is itself `async`, here and below.
+    return guarded(what, () => this.core.transaction('r', tables, async () => await body()));
   }
 
   /** One strict transaction. `body` may await nothing but the database. */
-  async write<T>(
-    what: string,
-    tables: Table[],
-    body: (transaction: Transaction) => Promise<T>,
-  ): Promise<T> {
+  async write<T>(what: string, tables: Table[], body: () => PromiseLike<T>): Promise<T> {
     this.assertWritable();
-    return guarded(what, () => this.core.transaction('rw', tables, body));
+    return guarded(what, () => this.core.transaction('rw', tables, async () => await body()));
   }
 
   async publish<T>(
