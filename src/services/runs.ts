@@ -1,7 +1,7 @@
 /**
  * One run from its configuration to a stored model: prepares the data, wires batches to the trainer, passes
- * events on, and keeps the Run's record true at every step. Holds a Web Lock while the run lives, so that other
- * tabs see it and the browser does not freeze it, and recovers from a lost device.
+ * events on, keeps the Run's record true at every step, and recovers from a lost device. An active record holds
+ * the run's Web Lock (in the store's worker), so no second tab takes it up.
  */
 import { version as codeVersion } from '../../package.json';
 import { AppError } from '../core/errors';
@@ -89,7 +89,8 @@ export async function resumeRun(
   runId: Id,
   listener: RunListener,
 ): Promise<RunHandle> {
-  const run = await workers.store.getRun(runId);
+  // Refused when another tab is at work on it.
+  const run = await workers.store.updateRun(runId, { status: 'preparing', error: null });
   listener({ type: 'run', run });
   listener({ type: 'phase', progress: { label: 'Preparing the data' } });
   const prepared = await workers.data.prepare(run.config);
@@ -125,9 +126,7 @@ class RunCourse {
   begin(executor: ExecutorName, reason: string, resume: boolean): RunHandle {
     const { id } = this.#run;
     const { train } = this.#workers;
-    const finished = keptAwake(`terrarium-run-${id}`, () =>
-      this.#carryOut(executor, reason, resume),
-    );
+    const finished = keptAwake(() => this.#carryOut(executor, reason, resume));
     // A caller may look at `finished` late; until then its failure stands in the record.
     finished.catch(() => undefined);
     return {
@@ -261,23 +260,14 @@ class RunCourse {
   }
 }
 
-/** Runs `work` under a Web Lock of that name and, where the browser has one, a wake lock. */
-async function keptAwake<T>(name: string, work: () => Promise<T>): Promise<T> {
-  if (!('locks' in navigator)) return work();
-  // ifAvailable: another tab that holds the lock is running this very run.
-  return navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
-    if (lock === null) {
-      throw new AppError('run/elsewhere', 'This run is already under way in another tab.', {
-        name,
-      });
-    }
-    const awake = await wakeLock();
-    try {
-      return await work();
-    } finally {
-      await awake?.release();
-    }
-  }) as Promise<T>;
+/** Does `work` with the screen kept awake where the browser can; the store's worker holds the run's Web Lock. */
+async function keptAwake<T>(work: () => Promise<T>): Promise<T> {
+  const awake = await wakeLock();
+  try {
+    return await work();
+  } finally {
+    await awake?.release();
+  }
 }
 
 async function wakeLock(): Promise<WakeLockSentinel | null> {

@@ -6,7 +6,7 @@ export class ToyState implements State {
     { name: 'w', dims: [1] },
     { name: 'b', dims: [1] },
   ];
-  values = new Map([
+  values = new Map<string, Float32Array>([
     ['w', Float32Array.of(0)],
     ['b', Float32Array.of(0)],
   ]);

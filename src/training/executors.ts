@@ -1,0 +1,27 @@
+/** Opens an executor by name. Each is a chunk of its own: only the engine in use is ever loaded. */
+import type { Executor, ExecutorName } from '../engine/executor';
+
+export interface OpenedExecutor {
+  readonly executor: Executor;
+  /** For people: what it runs on. */
+  readonly label: string;
+}
+
+export async function openExecutor(name: ExecutorName): Promise<OpenedExecutor> {
+  switch (name) {
+    case 'webgpu': {
+      const { createWebgpuExecutor } = await import('../engine/webgpu/executor');
+      const executor = await createWebgpuExecutor();
+      return { executor, label: executor.gpu.label };
+    }
+    case 'wasm': {
+      const { createWasmExecutor } = await import('../engine/wasm/executor');
+      const executor = await createWasmExecutor();
+      return { executor, label: 'the processor' };
+    }
+    case 'reference': {
+      const { createReferenceExecutor } = await import('../engine/reference/executor');
+      return { executor: createReferenceExecutor(), label: 'the reference interpreter' };
+    }
+  }
+}

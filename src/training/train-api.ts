@@ -1,0 +1,207 @@
+/**
+ * What the train worker offers: it owns the device, runs one training at a time and answers with the finished
+ * model. Ordinary code; only workers/train.worker.ts knows that it runs in a worker. The recipe's compiler is
+ * handed in, because recipes belong to the data side.
+ */
+import { countWeights } from '../blueprints/weights';
+import { AppError } from '../core/errors';
+import { graphHash } from '../onnx/hash';
+import type { Graph } from '../onnx/graph';
+import { writeModel } from '../onnx/writer';
+import type {
+  ProbeReport,
+  StoreApi,
+  TrainApi,
+  TrainEvent,
+  TrainOutcome,
+  TrainRequest,
+} from '../protocol/api';
+import type { FittedRecipe, Id } from '../protocol/entities';
+import { assembleModel } from './assemble';
+import { PortBatchSource } from './batch-source';
+import { packTensors, unpackTensors } from './checkpoint';
+import { constantCourse } from './constant';
+import { RunControl } from './control';
+import type { OpenedExecutor } from './executors';
+import { train } from './loop';
+import type { LoopCheckpoint, LoopRequest, LoopSummary } from './loop-types';
+import { loopBasis, openSession } from './session';
+import type { Session } from './session';
+
+/** What training asks of the store. */
+export type TrainStore = Pick<StoreApi, 'putCheckpoint' | 'getCheckpoint'>;
+
+export interface TrainDependencies {
+  readonly openStore: (port: MessagePort) => TrainStore;
+  readonly compileRecipe: (recipe: FittedRecipe) => Graph;
+  readonly openExecutor: (name: TrainRequest['executor']) => Promise<OpenedExecutor>;
+  readonly probe: TrainApi['probe'];
+}
+
+export function createTrainApi(dependencies: TrainDependencies): TrainApi {
+  const { openStore, compileRecipe, openExecutor, probe } = dependencies;
+  const controls = new Map<Id, RunControl>();
+  let store: TrainStore | null = null;
+  let opened: OpenedExecutor | null = null;
+
+  /** The executor last used is kept: opening a device and its engine takes seconds. */
+  async function executorNamed(name: TrainRequest['executor']): Promise<OpenedExecutor> {
+    if (opened?.executor.name !== name) {
+      opened?.executor.dispose();
+      opened = null;
+      opened = await openExecutor(name);
+    }
+    return opened;
+  }
+
+  function connected(): TrainStore {
+    if (store !== null) return store;
+    throw new AppError('worker/no-store', 'The training worker was not connected to the store.');
+  }
+
+  return {
+    connectStore(port) {
+      store = openStore(port);
+    },
+
+    probe: (onProgress): Promise<ProbeReport> => probe(onProgress),
+
+    async run(request, batches, onEvent) {
+      const { runId, config, prepared, resume } = request;
+      if (controls.size > 0) {
+        throw new AppError('training/busy', 'Another run is training. Stop it, or wait for it.');
+      }
+      const control = new RunControl();
+      controls.set(runId, control);
+      const source = new PortBatchSource(batches, config.task === 'classification');
+      let session: Session | null = null;
+      try {
+        onEvent({ type: 'phase', progress: { label: 'Starting the engine' } });
+        const { executor, label } = await executorNamed(request.executor);
+        onEvent({ type: 'phase', progress: { label: 'Compiling the model' } });
+        session = await openSession(executor, config, prepared);
+        const { planId } = executor;
+        onEvent({
+          type: 'started',
+          planId,
+          label,
+          graphHash: await graphHash(session.forward),
+          stepsTotal: session.stepsTotal,
+          weights: countWeights(session.forward),
+        });
+        const basis = { ...loopBasis(session, config, prepared), control, batches: source };
+        const summary = request.constant
+          ? await constantCourse(basis, prepared)
+          : await drain(
+              {
+                ...basis,
+                lost: executor.lost,
+                checkpoint: {
+                  everySeconds: request.checkpointEverySeconds,
+                  save: (checkpoint) => save(connected(), request, session, planId, checkpoint),
+                },
+                resumeFrom: resume ? await load(connected(), runId, session) : null,
+              },
+              onEvent,
+            );
+        return await finished(compileRecipe(prepared.recipe), session.forward, request, summary);
+      } catch (error) {
+        // A lost device is of no use to the next run.
+        if (error instanceof AppError && error.code === 'engine/device-lost') opened = null;
+        throw error;
+      } finally {
+        controls.delete(runId);
+        source.dispose();
+        session?.dispose();
+      }
+    },
+
+    pause: (runId) => controls.get(runId)?.pause(),
+    resume: (runId) => controls.get(runId)?.resume(),
+    stop: (runId) => controls.get(runId)?.stop(),
+  };
+}
+
+async function drain(
+  request: LoopRequest,
+  onEvent: (event: TrainEvent) => void,
+): Promise<LoopSummary> {
+  const run = train(request);
+  for (;;) {
+    const next = await run.next();
+    if (next.done) return next.value;
+    onEvent(next.value);
+  }
+}
+
+async function finished(
+  recipeGraph: Graph,
+  forward: Graph,
+  { config, prepared }: TrainRequest,
+  summary: LoopSummary,
+): Promise<TrainOutcome> {
+  const { status, loop, stepsDone, seconds, examplesPerSecond, best, state } = summary;
+  const { recipe } = prepared;
+  const { graph, signature } = assembleModel(
+    recipeGraph,
+    forward,
+    state,
+    recipe,
+    config.training.loss,
+  );
+  return {
+    status,
+    model: writeModel(graph).buffer,
+    graphHash: await graphHash(graph),
+    signature,
+    weights: countWeights(forward),
+    loop,
+    stepsDone,
+    seconds,
+    examplesPerSecond,
+    best,
+  };
+}
+
+async function save(
+  store: TrainStore,
+  { runId, executor }: TrainRequest,
+  session: Session | null,
+  planId: string,
+  checkpoint: LoopCheckpoint,
+): Promise<void> {
+  const tensors = session?.state.specs ?? [];
+  const { step, epoch, state, best, loop } = checkpoint;
+  await store.putCheckpoint(
+    { runId, step, epoch, planId, executor, tensors, loop },
+    packTensors(tensors, state),
+    best && packTensors(tensors, best),
+  );
+}
+
+/** The run's last checkpoint; null where it never came to one, and then it begins anew. */
+async function load(
+  store: TrainStore,
+  runId: Id,
+  session: Session,
+): Promise<LoopCheckpoint | null> {
+  const kept = await store.getCheckpoint(runId);
+  if (kept === null) return null;
+  const { step, epoch, loop, tensors } = kept.checkpoint;
+  return {
+    step,
+    epoch,
+    loop,
+    state: inOrderOf(session, unpackTensors(tensors, kept.state)),
+    best: kept.best && inOrderOf(session, unpackTensors(tensors, kept.best)),
+  };
+}
+
+/** Refuses a checkpoint of another model: every entry of the State must be there, in its size. */
+function inOrderOf(
+  session: Session,
+  tensors: Map<string, Float32Array>,
+): Map<string, Float32Array> {
+  packTensors(session.state.specs, tensors);
+  return tensors;
+}
