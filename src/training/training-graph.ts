@@ -9,7 +9,7 @@ import type { Attribute, Graph, Node, Tensor, TensorType } from '../onnx/graph';
 import type { OptimiserConfig, TaskType } from '../protocol/entities';
 import type { StateSpec } from '../engine/executor';
 import { differentiate } from '../autodiff/differentiate';
-import { pruneGraph } from '../autodiff/prune';
+import { pruneUnused } from '../onnx/compose';
 import { floatAttribute } from '../ops/attributes';
 import { inferShapes, staticType } from '../ops/infer-shapes';
 import { numbersOf } from '../ops/value';
@@ -264,7 +264,7 @@ export function buildTrainingGraph(forward: Graph, options: TrainingOptions): Tr
       forward.initializers.has(name) ? float32Of(forward, name).data.slice() : zero(),
     );
   }
-  const graph = pruneGraph(full.build());
+  const graph = pruneUnused(full.build());
   return { graph, stateSpecs, initialState, updates, outputs, masks, weights: roles.weights };
 }
 
@@ -300,7 +300,7 @@ export function buildValidationGraph(forward: Graph, options: LossOptions): Vali
   builder.output('loss_numerator', 'float32', []);
   builder.output('loss_denominator', 'float32', []);
   return {
-    graph: pruneGraph(builder.build()),
+    graph: pruneUnused(builder.build()),
     outputs: ['logits', 'row_loss', 'loss_numerator', 'loss_denominator'],
   };
 }

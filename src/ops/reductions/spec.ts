@@ -105,7 +105,9 @@ function reductionSpec(name: string, op: Reduction): OpSpec {
       const axes = axesOf(node, tensor && numbersOf(tensor), dims.length);
       const kept = reducedDims(dims, axes, true);
       const keep = intAttribute(node, 'keepdims', 1) !== 0;
-      const widen = (value: string) => (keep ? value : reshapeTo(builder, value, kept));
+      // One number broadcasts by itself.
+      const fits = keep || axes.length === dims.length;
+      const widen = (value: string) => (fits ? value : reshapeTo(builder, value, kept));
       const count = axes.reduce((product, axis) => product * dimAt(dims, axis), 1);
       // Only ReduceMax needs the output again; asking for it lazily would cost a node for the others.
       const inner = op.gradient(
