@@ -37,11 +37,12 @@ const policy = [
   "form-action 'none'",
 ].join('; ');
 
-// Replacements as functions: `$&` in a script must stay what it is.
+// Replacements as functions: `$&` in a script must stay what it is. The space around a placeholder goes too,
+// because the hash is over everything inside the element.
 const page = readFileSync(join(PAGE, 'template.html'), 'utf8')
   .replace('__POLICY__', () => policy)
-  .replace('__STYLE__', () => style)
-  .replace('__SCRIPT__', () => script);
+  .replace(/\s*__STYLE__;?\s*/, () => style)
+  .replace(/\s*__SCRIPT__;?\s*/, () => script);
 const bytes = Buffer.byteLength(page);
 if (bytes > LIMIT) throw new Error(`The page takes ${bytes} bytes; the limit is ${LIMIT}.`);
 mkdirSync(join(ROOT, 'static/generated'), { recursive: true });

@@ -23,36 +23,27 @@ export function inkOfAlpha(rgba: Uint8ClampedArray, width: number, height: numbe
 
 /** A `size` x `size` picture; all zero for an empty drawing. */
 export function preprocessDigit(ink: Ink, size = 28): Uint8Array {
-  const out = new Uint8Array(size * size);
   const bounds = boundsOf(ink);
-  if (!bounds) return out;
-  const { left, top, right, bottom } = bounds;
-  const box = size * BOX_SHARE;
-  const scale = box / Math.max(right - left, bottom - top);
-  const width = Math.max(1, Math.round((right - left) * scale));
-  const height = Math.max(1, Math.round((bottom - top) * scale));
-  const scaled = areaResample(ink, bounds, width, height);
+  if (!bounds) return new Uint8Array(size * size);
+  // Source pixels behind one target pixel.
+  const step =
+    Math.max(bounds.right - bounds.left, bounds.bottom - bounds.top) / (size * BOX_SHARE);
+  const [middleX, middleY] = centreOfMass(ink);
+  const columns = axisWeights(middleX, step, size, ink.width);
+  const rows = axisWeights(middleY, step, size, ink.height);
+  return resample(ink, columns, rows);
+}
 
-  let mass = 0;
-  let massX = 0;
-  let massY = 0;
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++) {
-      const value = scaled[y * width + x] ?? 0;
+function centreOfMass({ width, height, data }: Ink): readonly [number, number] {
+  let [mass, x, y] = [0, 0, 0];
+  for (let row = 0; row < height; row++)
+    for (let column = 0; column < width; column++) {
+      const value = data[row * width + column] ?? 0;
       mass += value;
-      massX += value * (x + 0.5);
-      massY += value * (y + 0.5);
+      x += value * (column + 0.5);
+      y += value * (row + 0.5);
     }
-  // Whole pixels only, as in MNIST: a fraction would blur the strokes.
-  const shiftX = Math.round(size / 2 - massX / mass);
-  const shiftY = Math.round(size / 2 - massY / mass);
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++) {
-      const [targetX, targetY] = [x + shiftX, y + shiftY];
-      if (targetX < 0 || targetX >= size || targetY < 0 || targetY >= size) continue;
-      out[targetY * size + targetX] = Math.round(scaled[y * width + x] ?? 0);
-    }
-  return out;
+  return [x / mass, y / mass];
 }
 
 interface Bounds {
@@ -80,39 +71,37 @@ function boundsOf({ width, height, data }: Ink): Bounds | null {
   return { left, top, right, bottom };
 }
 
-/**
- * Mean ink of the source area behind each target pixel; when a small drawing grows, areas shrink below a pixel
- * and are interpolated linearly instead.
- */
-function areaResample(ink: Ink, bounds: Bounds, width: number, height: number): Float32Array {
-  const columns = axisWeights(bounds.left, bounds.right, width, ink.width);
-  const rows = axisWeights(bounds.top, bounds.bottom, height, ink.height);
-  const out = new Float32Array(width * height);
+type Taps = readonly (readonly [index: number, weight: number])[];
+
+/** Mean ink of the source area behind each target pixel. */
+function resample(ink: Ink, columns: readonly Taps[], rows: readonly Taps[]): Uint8Array {
+  const out = new Uint8Array(rows.length * columns.length);
   for (const [y, rowTaps] of rows.entries())
     for (const [x, columnTaps] of columns.entries()) {
       let sum = 0;
       for (const [row, rowWeight] of rowTaps)
         for (const [column, columnWeight] of columnTaps)
           sum += (ink.data[row * ink.width + column] ?? 0) * rowWeight * columnWeight;
-      out[y * width + x] = sum;
+      out[y * columns.length + x] = Math.round(sum);
     }
   return out;
 }
 
-type Taps = readonly (readonly [index: number, weight: number])[];
-
-/** Triangle filter as wide as the larger of a source and a target pixel; the weights of each sum to 1. */
-function axisWeights(start: number, end: number, count: number, limit: number): readonly Taps[] {
-  const step = (end - start) / count;
+/**
+ * How much each source pixel gives to each of `count` target pixels, `step` source pixels apart, of which the
+ * middle lies on `middle`. A triangle filter as wide as the larger of a source and a target pixel: a large
+ * drawing is averaged, a small one interpolated. Weights sum to 1; outside the drawing there is no ink.
+ */
+function axisWeights(middle: number, step: number, count: number, limit: number): readonly Taps[] {
   const reach = Math.max(1, step);
   return Array.from({ length: count }, (_, index) => {
-    const centre = start + (index + 0.5) * step - 0.5;
+    // MNIST's middle is the middle of pixel 14, not the corner before it.
+    const centre = middle + (index - Math.floor(count / 2)) * step - 0.5;
     const taps: [number, number][] = [];
     let total = 0;
     for (let at = Math.ceil(centre - reach); at <= Math.floor(centre + reach); at++) {
       const weight = 1 - Math.abs(at - centre) / reach;
       total += weight;
-      // Outside the drawing there is no ink, but its weight counts.
       if (weight > 0 && at >= 0 && at < limit) taps.push([at, weight]);
     }
     return taps.map(([at, weight]) => [at, weight / total] as const);

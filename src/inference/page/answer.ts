@@ -9,13 +9,14 @@ export class PageModel {
   readonly #output: string;
 
   constructor(base64: string) {
-    this.#graph = readModel(Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)));
-    this.#output = answerOutput(this.#graph);
+    const graph = readModel(Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)));
+    this.#output = answerOutput(graph);
+    this.#graph = { ...graph, outputs: graph.outputs.filter(({ name }) => name === this.#output) };
   }
 
   /** Probabilities of one row, or its one predicted value. */
   answer(inputs: ReadonlyMap<string, Tensor>): readonly number[] {
-    const values = runGraph(this.#graph, inputs, [this.#output]).get(this.#output);
+    const values = runGraph(this.#graph, inputs).get(this.#output);
     return Array.from(values?.data ?? [], Number);
   }
 }
