@@ -3,6 +3,7 @@
  * loaded at the first question to them, so that the first paint waits for no engine, no store and no worker.
  */
 import { Device } from './device.svelte';
+import { Imports } from './imports.svelte';
 import { Offline } from './offline.svelte';
 import { OpenProject } from './project.svelte';
 import { Projects } from './projects.svelte';
@@ -18,16 +19,19 @@ export class App {
   readonly offline = new Offline();
   readonly device: Device;
   readonly projects: Projects;
+  readonly imports: Imports;
   readonly #load: () => Promise<Studio>;
   #studio: Promise<Studio> | null = null;
   #project = $state.raw<OpenProject | null>(null);
   #projectError = $state.raw<unknown>(null);
   #presenting = $state(false);
+  #startId: string | null = null;
   #storage = $state.raw<{ readonly bytes: number; readonly quota: number } | null>(null);
 
   constructor(load: () => Promise<Studio>) {
     this.#load = load;
     this.device = new Device(() => this.studio());
+    this.imports = new Imports(() => this.studio());
     this.projects = new Projects(() => this.studio(), this.toasts);
   }
 
@@ -59,6 +63,18 @@ export class App {
   present(on: boolean): void {
     this.#presenting = on;
     document.documentElement.toggleAttribute('data-presenting', on);
+  }
+
+  /** A starter lands on Train, which then begins by itself: once, and only for this project. */
+  startOnArrival(projectId: string): void {
+    this.#startId = projectId;
+  }
+
+  /** Whether the project just came from a starter; true once. */
+  takeStart(projectId: string): boolean {
+    const starts = this.#startId === projectId;
+    if (starts) this.#startId = null;
+    return starts;
   }
 
   async openProject(id: string | null): Promise<void> {

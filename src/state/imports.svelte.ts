@@ -1,0 +1,138 @@
+/**
+ * The ways in: a starter, a person's own table, a project file. Each reads in a worker, shows the step it is at, can be
+ * cancelled, and ends with a project on screen.
+ */
+import type { Progress } from '../protocol/api';
+import type { DataFinding, Project } from '../protocol/entities';
+import type { Starter } from './router.svelte';
+import type { Studio } from './studio';
+
+export class Imports {
+  readonly #studio: () => Promise<Studio>;
+  #progress = $state.raw<Progress | null>(null);
+  #error = $state.raw<unknown>(null);
+  #understood = $state.raw<readonly string[]>([]);
+  #findings = $state.raw<readonly DataFinding[]>([]);
+  #temporary = $state(false);
+  #callId: string | null = null;
+
+  constructor(studio: () => Promise<Studio>) {
+    this.#studio = studio;
+  }
+
+  /** The step under way, or null. */
+  get progress(): Progress | null {
+    return this.#progress;
+  }
+
+  /** What went wrong with the last file. */
+  get error(): unknown {
+    return this.#error;
+  }
+
+  /** How the last table was read: delimiter, encoding, decimal comma. */
+  get understood(): readonly string[] {
+    return this.#understood;
+  }
+
+  get findings(): readonly DataFinding[] {
+    return this.#findings;
+  }
+
+  /** Whether projects made now belong to a temporary session. */
+  get temporary(): boolean {
+    return this.#temporary;
+  }
+
+  set temporary(on: boolean) {
+    this.#temporary = on;
+  }
+
+  dismissError(): void {
+    this.#error = null;
+  }
+
+  refuse(error: unknown): void {
+    this.#error = error;
+  }
+
+  /** A project on embedded data. `steps` are the words for what is under way. */
+  starter(starter: Starter, name: string, steps: ImportSteps): Promise<Project | null> {
+    return this.#make(steps, async (studio, callId, say) => {
+      const { dataset } = await studio.importEmbedded(callId, starter, say);
+      say({ label: steps.preparing });
+      return studio.createProject({
+        name,
+        datasetId: dataset.id,
+        starter,
+        temporary: this.#temporary,
+      });
+    });
+  }
+
+  table(
+    file: Blob,
+    source: { readonly name: string; readonly kind: 'file' | 'paste' },
+    steps: ImportSteps,
+  ): Promise<Project | null> {
+    return this.#make(steps, async (studio, callId, say) => {
+      const result = await studio.importTable(callId, file, source, say);
+      this.#understood = result.understood;
+      this.#findings = result.findings;
+      say({ label: steps.preparing });
+      const name = source.name.replace(/\.[^.]+$/, '');
+      return studio.createProject({
+        name,
+        datasetId: result.dataset.id,
+        temporary: this.#temporary,
+      });
+    });
+  }
+
+  /** A `.terrarium` file. */
+  projectFile(file: Blob, steps: ImportSteps): Promise<Project | null> {
+    return this.#make(steps, async ({ store }) => store.importProject(await file.arrayBuffer()));
+  }
+
+  cancel(): void {
+    const callId = this.#callId;
+    this.#callId = null;
+    this.#progress = null;
+    if (callId === null) return;
+    void this.#studio()
+      .then((studio) => studio.cancel(callId))
+      .catch((error: unknown) => (this.#error = error));
+  }
+
+  /** Null when it was cancelled or failed; the failure is then in `error`. */
+  async #make(
+    steps: ImportSteps,
+    work: (studio: Studio, callId: string, say: (progress: Progress) => void) => Promise<Project>,
+  ): Promise<Project | null> {
+    if (this.#callId !== null) return null;
+    const callId = crypto.randomUUID();
+    this.#callId = callId;
+    this.#error = null;
+    this.#progress = { label: steps.reading };
+    try {
+      const studio = await this.#studio();
+      const project = await work(studio, callId, (progress) => {
+        if (this.#callId === callId) this.#progress = progress;
+      });
+      return this.#callId === callId ? project : null;
+    } catch (error) {
+      if (this.#callId === callId) this.#error = error;
+      return null;
+    } finally {
+      if (this.#callId === callId) {
+        this.#callId = null;
+        this.#progress = null;
+      }
+    }
+  }
+}
+
+export interface ImportSteps {
+  readonly reading: string;
+  readonly preparing: string;
+}

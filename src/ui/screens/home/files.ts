@@ -1,0 +1,43 @@
+/** What a dropped or chosen file becomes, by its name: a project, a place to go, or a table. */
+import type { App } from '../../../state/app.svelte';
+import { AppError } from '../../../core/errors';
+import type { Starter } from '../../../state/router.svelte';
+import { m } from '../../messages/m';
+
+const NO_TABLE = /\.(xlsx?|ods|numbers|pdf|docx?|png|jpe?g|gif|webp|zip|gz|parquet|json)$/i;
+
+export async function openFile(app: App, file: File): Promise<void> {
+  const { name } = file;
+  if (/\.terrarium$/i.test(name)) {
+    const steps = { reading: m.home.opening(name), preparing: m.home.preparing };
+    const project = await app.imports.projectFile(file, steps);
+    if (project) app.router.go({ screen: 'data', projectId: project.id });
+  } else if (/\.onnx$/i.test(name)) {
+    app.imports.refuse(new AppError('import/model-file', m.home.onnx(name), { name }));
+  } else if (NO_TABLE.test(name)) {
+    app.imports.refuse(new AppError('import/not-a-table', m.home.notATable(name), { name }));
+  } else {
+    await openTable(app, file, { name, kind: 'file' });
+  }
+}
+
+/** Reads a table and goes on to the one question: which column should it predict? */
+export async function openTable(
+  app: App,
+  table: Blob,
+  source: { readonly name: string; readonly kind: 'file' | 'paste' },
+): Promise<void> {
+  const steps = { reading: m.home.reading(source.name), preparing: m.home.preparing };
+  const project = await app.imports.table(table, source, steps);
+  if (project) app.router.go({ screen: 'goal', projectId: project.id });
+}
+
+/** Sets a starter up and lands on Train, which begins by itself. */
+export async function openStarter(app: App, starter: Starter): Promise<void> {
+  const { name } = m.home[starter];
+  const steps = { reading: m.home.reading(name), preparing: m.home.preparing };
+  const project = await app.imports.starter(starter, name, steps);
+  if (!project) return;
+  app.startOnArrival(project.id);
+  app.router.go({ screen: 'train', projectId: project.id }, { replace: true });
+}
