@@ -72,8 +72,8 @@ export function convForward(backend: Backend, shape: ConvShape, bias: boolean): 
       }
     }
   }
-  let target = (n * ${outputs} + o) * ${plane} + pixel;
-  ${lanes.map((l) => `result[target + ${l * plane}] = t${l};`).join('\n  ')}`,
+  let place = (n * ${outputs} + o) * ${plane} + pixel;
+  ${lanes.map((l) => `result[place + ${l * plane}] = t${l};`).join('\n  ')}`,
   });
 }
 
@@ -120,8 +120,8 @@ export function convGradInput(backend: Backend, shape: ConvShape): Runner {
       }
     }
   }
-  let target = (n * ${channels} + c) * ${plane} + pixel;
-  ${lanes.map((l) => `result[target + ${l * plane}] = t${l};`).join('\n  ')}`,
+  let place = (n * ${channels} + c) * ${plane} + pixel;
+  ${lanes.map((l) => `result[place + ${l * plane}] = t${l};`).join('\n  ')}`,
   });
 }
 
@@ -172,8 +172,8 @@ export function convGradWeight(backend: Backend, shape: ConvShape): Runner {
       ${lanes.map((l) => `t${l} += value * x0[line + ox + ${l * outPlane}];`).join('\n      ')}
     }
   }
-  let target = n * ${weights} + (o * ${groupIn} + c) * ${taps} + tap;
-  ${lanes.map((l) => `result[target + ${l * groupIn * taps}] = t${l};`).join('\n  ')}`,
+  let place = n * ${weights} + (o * ${groupIn} + c) * ${taps} + tap;
+  ${lanes.map((l) => `result[place + ${l * groupIn * taps}] = t${l};`).join('\n  ')}`,
   });
   const sum = reduction(backend, {
     label: 'ConvGradWeight sum',

@@ -34,6 +34,8 @@ export function kernel(
   const code = `// ${source.label}
 ${source.helpers ?? ''}
 fn main(index: i32) {
+  // tfjs binds its uniforms always, and a binding that the source does not name would not be in the layout.
+  _ = uniforms.NAN;
   if (index >= ${threads}) { return; }
 ${source.body}
 }`;
