@@ -28,7 +28,7 @@ async function translate(thrown: unknown, what: string): Promise<AppError> {
   if (names.includes('DatabaseClosedError') || names.includes('InvalidStateError')) {
     return new AppError(
       'store/closed',
-      `${what} was not saved: another tab updated or erased the storage, or the browser took it away. Reload this page.`,
+      `The storage was closed when asked for ${what}: another tab updated or erased it, or the browser took it away. Reload this page.`,
       {},
       thrown,
     );

@@ -69,6 +69,11 @@ export function bytesOf(seed: number, length = 64): ArrayBuffer {
   return Uint8Array.from({ length }, (_, index) => (seed * 31 + index * 7) % 251).buffer;
 }
 
+/** Matchers see nothing inside an ArrayBuffer; this they can compare. */
+export function numbersIn(bytes: ArrayBuffer | null | undefined): readonly number[] | null {
+  return bytes ? [...new Uint8Array(bytes)] : null;
+}
+
 export function tableManifest(chunk: ChunkRef, name = 'measures.csv'): TableManifest {
   return {
     format: 1,

@@ -10,6 +10,7 @@ import {
   finished,
   freshStores,
   modelDraft,
+  numbersIn,
   projectDraft,
   putTable,
   rawDatabase,
@@ -102,7 +103,7 @@ describe('the collector', () => {
     expect(await store.collectGarbage()).toBe(128);
     await expect(store.getChunk(loose)).rejects.toMatchObject({ code: 'store/corrupt' });
     expect(await store.verify()).toEqual([]);
-    expect((await store.getCheckpoint(run.id))?.state).toEqual(bytesOf(50));
+    expect(numbersIn((await store.getCheckpoint(run.id))?.state)).toEqual(numbersIn(bytesOf(50)));
   });
 
   test('a clock set back does not keep garbage for ever', async () => {
@@ -120,7 +121,7 @@ describe('the collector', () => {
     const own = await store.putChunk(bytesOf(2));
     await store.discardChunks([await store.putChunk(bytesOf(1)), own]);
     await expect(store.getChunk(own)).rejects.toMatchObject({ code: 'store/corrupt' });
-    expect(await store.getChunk(shared)).toEqual(bytesOf(1));
+    expect(numbersIn(await store.getChunk(shared))).toEqual(numbersIn(bytesOf(1)));
     expect(await store.verify()).toEqual([]);
   });
 
@@ -129,7 +130,7 @@ describe('the collector', () => {
     const store = await stores.opened({ name });
     const ref = await store.putChunk(bytesOf(1));
     const second = await stores.opened({ name });
-    expect(await second.getChunk(ref)).toEqual(bytesOf(1));
+    expect(numbersIn(await second.getChunk(ref))).toEqual(numbersIn(bytesOf(1)));
     store.close();
     second.close();
     const third = await stores.opened({ name });
@@ -217,8 +218,8 @@ describe('checkpoints', () => {
       await store.putCheckpoint(checkpointDraft(run.id, step), bytesOf(step), bytesOf(step + 10));
       const found = await store.getCheckpoint(run.id);
       expect(found?.checkpoint.step).toBe(step);
-      expect(found?.state).toEqual(bytesOf(step));
-      expect(found?.best).toEqual(bytesOf(step + 10));
+      expect(numbersIn(found?.state)).toEqual(numbersIn(bytesOf(step)));
+      expect(numbersIn(found?.best)).toEqual(numbersIn(bytesOf(step + 10)));
     }
     const key = `checkpoint/${run.id}/A/state`;
     await tamper(`${name}-cache`, 'chunks', (rows) =>
