@@ -16,7 +16,7 @@ import { shapeText } from '../ops/shapes';
 export interface LossValues {
   /** Scalar value that is differentiated. */
   readonly numerator: string;
-  /** Scalar by which the gradient is divided; it must not depend on `wrt`. */
+  /** Scalar by which the gradient is divided; taken as constant, as a sum of sample weights is. */
   readonly denominator?: string;
 }
 
@@ -61,7 +61,7 @@ export function differentiate(
     }
   }
   const depends = dependents(graph, wrt, type);
-  checkLoss(loss, depends, type);
+  checkLoss(loss, type);
 
   const builder = GraphBuilder.from(graph);
   const contributions = new Map<string, string[]>();
@@ -118,11 +118,7 @@ function notDifferentiable(node: Node): AppError {
   );
 }
 
-function checkLoss(
-  loss: LossValues,
-  depends: ReadonlySet<string>,
-  type: (name: string) => StaticType,
-): void {
+function checkLoss(loss: LossValues, type: (name: string) => StaticType): void {
   for (const name of [loss.numerator, loss.denominator]) {
     if (name === undefined) continue;
     const { dims } = type(name);
@@ -133,12 +129,5 @@ function checkLoss(
         { name },
       );
     }
-  }
-  if (loss.denominator !== undefined && depends.has(loss.denominator)) {
-    throw new AppError(
-      'autodiff/loss',
-      `The loss denominator "${loss.denominator}" must not depend on what is learned.`,
-      { name: loss.denominator },
-    );
   }
 }
