@@ -66,15 +66,18 @@ async function largestDifference(page: Page, graph: Graph, inputs: readonly Mode
       values: Array.from<number | bigint>(data).map(String),
     }));
     const found = await page.evaluate((tensors) => {
-      const inputs = new Map(
-        tensors.map(({ name, dtype, dims, values }) => {
-          if (dtype === 'int64')
-            return [name, { dtype, dims, data: BigInt64Array.from(values, BigInt) }];
-          const data = (dtype === 'uint8' ? Uint8Array : Float32Array).from(values.map(Number));
-          return [name, { dtype, dims, data }];
-        }),
-      );
-      return window.terrariumAnswer?.(inputs as never) ?? [];
+      const feeds = new Map<string, unknown>();
+      for (const { name, dtype, dims, values } of tensors) {
+        const data =
+          dtype === 'int64'
+            ? BigInt64Array.from(values, BigInt)
+            : (dtype === 'uint8' ? Uint8Array : Float32Array).from(values.map(Number));
+        feeds.set(name, { dtype, dims, data });
+      }
+      const { terrariumAnswer } = globalThis as {
+        terrariumAnswer?: (feeds: ReadonlyMap<string, unknown>) => readonly number[];
+      };
+      return terrariumAnswer?.(feeds) ?? [];
     }, fed);
     expect(found).toHaveLength(expected.length);
     for (const [index, value] of expected.entries())
