@@ -1,0 +1,124 @@
+/** A store of datasets in memory, and the data API on top of it, for tests without a browser. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createDataApi } from '../../src/data/api';
+import { DatasetCache, storeTable } from '../../src/data/dataset';
+import { parseCells, parseTable } from '../../src/data/readers/table';
+import type { DataStore, Dataset, TableData } from '../../src/data/dataset';
+import type { ReadStatic } from '../../src/data/embedded';
+import type { DataApi } from '../../src/protocol/api';
+import type {
+  DatasetVersion,
+  RecipeConfig,
+  RunConfig,
+  SplitConfig,
+} from '../../src/protocol/entities';
+
+function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex');
+}
+
+export function memoryStore(): DataStore {
+  const chunks = new Map<string, ArrayBuffer>();
+  const datasets = new Map<string, DatasetVersion>();
+  return {
+    putChunk(bytes) {
+      const key = sha256(new Uint8Array(bytes));
+      chunks.set(key, bytes);
+      return Promise.resolve({ sha256: key, storageKey: key, bytes: bytes.byteLength });
+    },
+    getChunk(ref) {
+      const bytes = chunks.get(ref.storageKey);
+      return bytes ? Promise.resolve(bytes.slice(0)) : Promise.reject(new Error('no such chunk'));
+    },
+    putDataset(manifest) {
+      const dataset = { id: sha256(JSON.stringify(manifest)), createdAt: 0, manifest };
+      datasets.set(dataset.id, dataset);
+      return Promise.resolve(dataset);
+    },
+    getDataset(id) {
+      const dataset = datasets.get(id);
+      return dataset ? Promise.resolve(dataset) : Promise.reject(new Error('no such dataset'));
+    },
+  };
+}
+
+export const readStatic: ReadStatic = async (path) =>
+  new Blob([await readFile(join(import.meta.dirname, '../../static/data', path))]);
+
+/** The data API with parsers that run in this process. */
+export function memoryDataApi(store = memoryStore()): DataApi {
+  const api = createDataApi({
+    openStore: () => store,
+    spawnParser: () => ({
+      api: {
+        parseTable: (file, on) => parseTable(file, on),
+        parseCells: (file, on) => parseCells(file, on),
+      },
+      failed: new Promise<never>(() => undefined),
+      terminate: () => undefined,
+    }),
+    readStatic,
+  });
+  api.connectStore(new MessageChannel().port1);
+  return api;
+}
+
+export async function tableOf(text: string): Promise<TableData> {
+  const store = memoryStore();
+  const parsed = await parseTable(new Blob([text]));
+  const { id } = await storeTable(store, parsed, 'table', { kind: 'paste', name: 'table' });
+  return new DatasetCache(store).table(id);
+}
+
+export async function openDataset(
+  api: DataApi,
+  store: DataStore,
+  name: 'penguins' | 'digits',
+): Promise<Dataset> {
+  const { dataset } = await api.importEmbedded('import', name, () => undefined);
+  return new DatasetCache(store).get(dataset.id);
+}
+
+export const RECIPE: RecipeConfig = {
+  format: 1,
+  use: {},
+  imputeNumeric: 'median',
+  standardise: true,
+};
+
+export const SPLIT: SplitConfig = {
+  kind: 'stratified',
+  train: 0.7,
+  validation: 0.15,
+  test: 0.15,
+  seed: 1,
+};
+
+export function runConfig(
+  change: Pick<RunConfig, 'datasetId' | 'target' | 'task'> & Partial<RunConfig>,
+): RunConfig {
+  return {
+    format: 1,
+    recipe: RECIPE,
+    split: SPLIT,
+    blueprint: { kind: 'linear' },
+    training: {
+      epochs: 1,
+      batchSize: 32,
+      learningRate: 0.01,
+      optimiser: { kind: 'sgd', momentum: 0 },
+      schedule: { kind: 'constant', warmup: 0 },
+      clipNorm: 0,
+      loss: change.task === 'regression' ? 'mse' : 'softmax-ce',
+      classWeights: 'none',
+      patience: 0,
+      augment: null,
+      maxSeconds: null,
+    },
+    seed: 1,
+    executor: 'auto',
+    ...change,
+  };
+}
