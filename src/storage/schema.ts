@@ -5,6 +5,7 @@
  */
 import { Dexie } from 'dexie';
 import type { DBCore, EntityTable, Middleware, Table } from 'dexie';
+import { AppError } from '../core/errors';
 import type {
   Checkpoint,
   ChunkRef,
@@ -97,13 +98,36 @@ export function createCacheDatabase(name: string, middleware?: StoreMiddleware):
   return cache;
 }
 
+/**
+ * Dexie adds what a database on disk lacks by raising its version on its own. On a schema of a newer build that
+ * would be a write, so only the version of this code, or whatever is there, may be opened.
+ */
+const unpatched = {
+  open(name: string, version?: number): IDBOpenDBRequest {
+    if (version === undefined) return indexedDB.open(name);
+    if (version === SCHEMA_VERSION * 10) return indexedDB.open(name, version);
+    throw new AppError(
+      'store/unknown-schema',
+      'This browser holds projects of another version of Terrarium, in a form that this version cannot read. Nothing was changed; reload the page to get the newer version.',
+      { name },
+    );
+  },
+  deleteDatabase: (name: string) => indexedDB.deleteDatabase(name),
+  databases: () => indexedDB.databases(),
+  cmp: (a: unknown, b: unknown) => indexedDB.cmp(a, b),
+};
+
 function connection(
   name: string,
   durability: 'strict' | 'relaxed',
   middleware: StoreMiddleware | undefined,
 ): Dexie {
   // Without autoOpen a connection that a newer build closed stays closed, instead of writing to its schema.
-  const database = new Dexie(name, { chromeTransactionDurability: durability, autoOpen: false });
+  const database = new Dexie(name, {
+    chromeTransactionDurability: durability,
+    autoOpen: false,
+    indexedDB: unpatched,
+  });
   if (middleware) database.use(middleware);
   return database;
 }

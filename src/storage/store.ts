@@ -64,6 +64,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
       await core.open();
       await cache.open();
     } catch (thrown) {
+      if (thrown instanceof AppError) throw thrown;
       throw new AppError(
         'store/open-failed',
         `The browser's storage does not open: ${thrown instanceof Error ? thrown.message : String(thrown)}. Free some disk space, close other tabs of Terrarium, and reload. In a private window storage may be forbidden.`,

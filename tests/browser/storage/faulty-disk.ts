@@ -105,6 +105,7 @@ export async function everyCrashPoint<T>(
 
 /** Dexie and the store report each fault on the console, hundreds of times. */
 export function quietConsole(): void {
-  vi.spyOn(console, 'warn').mockImplementation(() => undefined);
-  vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  for (const level of ['warn', 'error', 'trace'] as const) {
+    vi.spyOn(console, level).mockImplementation(() => undefined);
+  }
 }

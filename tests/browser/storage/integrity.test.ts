@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { holdLock } from '../../../src/storage/locks';
 import { SCHEMA_VERSION } from '../../../src/storage/schema';
 import type { Store } from '../../../src/storage/store';
+import { createStoreApi } from '../../../src/storage/store';
 import {
   bytesOf,
   checkpointDraft,
@@ -275,6 +276,21 @@ describe('versions', () => {
       await expect(write(), write.toString()).rejects.toMatchObject({ code: 'store/read-only' });
     }
     store.close();
+    expect(await dump(name)).toEqual(before);
+  });
+
+  test('a newer schema that lacks what this code knows is not opened, nor patched', async () => {
+    const name = stores.name();
+    const old = await stores.opened({ name });
+    await fill(old);
+    old.close();
+    const request = indexedDB.open(`${name}-core`, (SCHEMA_VERSION + 1) * 10);
+    request.onupgradeneeded = () => request.result.deleteObjectStore('runs');
+    (await finished(request)).close();
+    const before = await dump(name);
+    await expect(createStoreApi({ name }).open()).rejects.toMatchObject({
+      code: 'store/unknown-schema',
+    });
     expect(await dump(name)).toEqual(before);
   });
 
