@@ -182,9 +182,13 @@ async function createProject(
   return studio.store.editProject(project.id, project.revision, projectSettings(job, project));
 }
 
-/** Tells a run's phases and, once per epoch, its figures. */
+/** Lines that a run's epochs are told in, at most. */
+const EPOCH_LINES = 10;
+
+/** Tells a run's phases and the figures of some of its epochs. */
 function announce(what: string, onProgress: OnProgress): (event: RunEvent) => void {
   let total = 0;
+  let told = 0;
   return (event) => {
     if (event.type === 'phase') onProgress(event.progress);
     if (event.type === 'started') {
@@ -193,7 +197,8 @@ function announce(what: string, onProgress: OnProgress): (event: RunEvent) => vo
     }
     if (event.type !== 'points') return;
     const last = event.points.findLast(({ series }) => series === 'validation');
-    if (last === undefined) return;
+    if (last === undefined || (event.step - told) * EPOCH_LINES < total) return;
+    told = event.step;
     const metric = last.metric === undefined ? '' : `, metric ${last.metric.toFixed(4)}`;
     const label = `Epoch ${last.epoch}: validation loss ${last.loss.toFixed(4)}${metric}`;
     onProgress({ label, done: event.step, total, unit: 'steps' });

@@ -48,7 +48,8 @@ export class Course {
   #secondsBefore = 0;
   #clock = performance.now();
   #firstStep = 0;
-  #stepSeconds = 0;
+  /** Since the clock was started: what validation took of its time. */
+  #validationSeconds = 0;
 
   constructor(request: LoopRequest) {
     const { training, rows } = request;
@@ -143,7 +144,6 @@ export class Course {
   /** Queues one step, and waits for the one before it: never more than two are in flight. */
   async submit(batch: Batch): Promise<void> {
     const { seed, training, train, learningRate } = this.#request;
-    const started = performance.now();
     const step = this.step + 1;
     const feeds = batchFeeds(batch);
     feeds.set('learning_rate', Float32Array.of(learningRate(step)));
@@ -158,13 +158,10 @@ export class Course {
     this.#inFlight.push({ step, ticket: train.step(feeds), batch });
     this.step = step;
     if (this.#inFlight.length > 1) await this.#settleOldest();
-    this.#stepSeconds += (performance.now() - started) / 1000;
   }
 
   async settleAll(): Promise<void> {
-    const started = performance.now();
     while (this.#inFlight.length > 0) await this.#settleOldest();
-    this.#stepSeconds += (performance.now() - started) / 1000;
   }
 
   async #settleOldest(): Promise<void> {
@@ -217,6 +214,7 @@ export class Course {
 
   async validateEpoch(): Promise<Validation> {
     const { state, rows, training, reading, batches } = this.#request;
+    const started = performance.now();
     const count = stepsPerEpoch(rows.validation, training.batchSize);
     const result = await validate(this.#request.validate, batches, count, reading, this.guard);
     const { loss, metric, correct, total } = result;
@@ -231,6 +229,7 @@ export class Course {
     } else {
       this.#withoutGain++;
     }
+    this.#validationSeconds += (performance.now() - started) / 1000;
     return result;
   }
 
@@ -256,7 +255,6 @@ export class Course {
     const points = this.#fresh;
     this.#fresh = [];
     const steps = this.step - this.#firstStep;
-    const stepSeconds = steps === 0 ? 0 : this.#stepSeconds / steps;
     const pace = steps === 0 ? 0 : (this.seconds - this.#secondsBefore) / steps;
     return {
       type: 'points',
@@ -264,14 +262,14 @@ export class Course {
       step: this.step,
       secondsLeft: pace * (this.stepsTotal - this.step),
       examplesPerSecond: this.#examplesPerSecond(),
-      stepMs: stepSeconds * 1000,
+      stepMs: steps === 0 ? 0 : (this.#trainingSeconds() / steps) * 1000,
     };
   }
 
   stopClock(): void {
     this.#secondsBefore = this.seconds;
     this.#firstStep = this.step;
-    this.#stepSeconds = 0;
+    this.#validationSeconds = 0;
   }
 
   startClock(): void {
@@ -300,9 +298,14 @@ export class Course {
   }
 
   #examplesPerSecond(): number {
-    const steps = this.step - this.#firstStep;
-    if (steps === 0 || this.#stepSeconds === 0) return 0;
-    return (steps * this.#request.training.batchSize) / this.#stepSeconds;
+    const seconds = this.#trainingSeconds();
+    const examples = (this.step - this.#firstStep) * this.#request.training.batchSize;
+    return seconds === 0 ? 0 : examples / seconds;
+  }
+
+  /** Seconds spent on steps, with the waits for their batches, since the clock was started. */
+  #trainingSeconds(): number {
+    return Math.max(0, this.seconds - this.#secondsBefore - this.#validationSeconds);
   }
 
   #addPoint(point: MetricPoint): void {
