@@ -17,8 +17,12 @@ export function sumTo(
     if (axis < missing || (dimAt(to, axis - missing) === 1 && dim !== 1)) axes.push(axis);
   });
   if (axes.length === 0) return name;
-  const summed = builder.node('ReduceSum', [name, builder.ints(axes)], { keepdims: attr.int(1) });
-  return missing === 0 ? summed : reshapeTo(builder, summed, to);
+  // Only whole leading axes go: the sum drops them itself.
+  const leading = axes.length === missing;
+  const summed = builder.node('ReduceSum', [name, builder.ints(axes)], {
+    keepdims: attr.int(leading ? 0 : 1),
+  });
+  return leading || missing === 0 ? summed : reshapeTo(builder, summed, to);
 }
 
 export function reshapeTo(builder: GraphBuilder, name: string, dims: readonly number[]): string {

@@ -15,7 +15,7 @@ import { inferShapes, staticType } from '../ops/infer-shapes';
 import { numbersOf } from '../ops/value';
 import type { LossName } from './objective';
 import { addLossSums, addRowLoss, addTrainingLoss, checkLossFits } from './objective';
-import { guardStatistic, addOptimiser } from './update';
+import { addOptimiser, guardStatistics } from './update';
 
 export interface LossOptions {
   readonly task: TaskType;
@@ -232,9 +232,7 @@ export function buildTrainingGraph(forward: Graph, options: TrainingOptions): Tr
   const full = GraphBuilder.from(learned);
   const updates = new Map<string, string>();
   const outputs = ['loss_numerator', 'loss_denominator', 'grad_norm', 'step_done'];
-  for (const [name, value] of newStatistics) {
-    updates.set(name, guardStatistic(full, name, value, loss.numerator));
-  }
+  guardStatistics(full, newStatistics, loss.numerator, updates);
   if (options.withGradients) {
     for (const [name, value] of gradients) {
       outputs.push(full.node('Identity', [value], {}, { outputs: [`${name}/grad`] }));

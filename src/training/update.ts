@@ -10,19 +10,25 @@ import type { StateSpec } from '../engine/executor';
 const FINITE_BOUND = 3.4e38;
 
 /**
- * A running statistic that stays as it was where the new value or the loss is not finite, so that one bad batch
- * spoils nothing that the optimiser's own skip would protect.
+ * Replaces running statistics, but leaves one as it was where the new value or the loss is not finite, so that a
+ * bad batch spoils nothing that the optimiser's own skip would protect. Adds the outputs to `updates`.
  */
-export function guardStatistic(
+export function guardStatistics(
   builder: GraphBuilder,
-  old: string,
-  next: string,
+  next: ReadonlyMap<string, string>,
   loss: string,
-): string {
-  const finite = (value: string) =>
-    builder.node('Less', [builder.node('Abs', [value]), builder.scalar(FINITE_BOUND)]);
-  const sound = builder.node('And', [finite(next), finite(loss)]);
-  return builder.node('Where', [sound, next, old], {}, { outputs: [`${old}/next`] });
+  updates: Map<string, string>,
+): void {
+  if (next.size === 0) return;
+  const limit = builder.scalar(FINITE_BOUND);
+  const sound = builder.node('Less', [builder.node('Abs', [loss]), limit]);
+  // No absolute value lies below −1: with an unsound loss nothing is replaced.
+  const bound = builder.node('Where', [sound, limit, builder.scalar(-1)]);
+  for (const [name, value] of next) {
+    const fine = builder.node('Less', [builder.node('Abs', [value]), bound]);
+    const output = `${name}/next`;
+    updates.set(name, builder.node('Where', [fine, value, name], {}, { outputs: [output] }));
+  }
 }
 
 const NAMES = { sgd: 'SGD', adam: 'Adam', adamw: 'AdamW' } as const;
