@@ -91,7 +91,11 @@ export async function readContainer(file: ArrayBuffer): Promise<Container> {
 async function listEntries(file: Uint8Array<ArrayBuffer>): Promise<Map<string, FileEntry>> {
   // "PK", which every zip begins with.
   if (file[0] !== 0x50 || file[1] !== 0x4b) throw notAProject();
-  const zip = new ZipReader(new Uint8ArrayReader(file), { strictness: 'strict' });
+  const zip = new ZipReader(new Uint8ArrayReader(file), {
+    strictness: 'strict',
+    // `plainFile` is stricter, and names the entry that it refuses.
+    filenameValidation: 'tolerant',
+  });
   const named = new Map<string, FileEntry>();
   let total = 0;
   try {
