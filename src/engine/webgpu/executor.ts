@@ -30,7 +30,7 @@ export class WebgpuExecutor implements Executor {
     this.gpu = gpu;
     this.lost = gpu.lost;
     this.#backend = new WebGPUBackend(gpu.device, gpu.info);
-    this.planId = `webgpu/tfjs-4.22.0/kernels-${KERNELS}`;
+    this.planId = `webgpu/tfjs-4.22.0/kernels-${KERNELS}/${gpu.software ? 'direct' : 'tiled'}`;
   }
 
   /** Tensors that the backend holds now; constant from step to step. */

@@ -125,6 +125,7 @@ export class WebgpuProgram implements Program {
       }
       return lowering({
         backend,
+        software: gpu.software,
         node,
         type,
         constant: (index) => known.get(node.inputs[index] ?? ''),

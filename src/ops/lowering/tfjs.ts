@@ -24,6 +24,8 @@ export interface StaticType {
 export interface LoweringContext {
   readonly node: Node;
   readonly backend: Backend;
+  /** The GPU is emulated on the processor: barriers are dear, and threads few. */
+  readonly software: boolean;
   /** Static type of any value of the graph. */
   type(name: string): StaticType;
   /** Value of an input that is constant, else undefined. */
