@@ -30,7 +30,12 @@ export class ModelCache {
     const entry = this.#entry(ref);
     entry.users++;
     try {
-      return await work(await entry.model);
+      const model = await entry.model.catch((error: unknown) => {
+        // A failure is not kept: the next call tries again.
+        if (this.#entries.get(ref.sha256) === entry) this.#entries.delete(ref.sha256);
+        throw error;
+      });
+      return await work(model);
     } finally {
       entry.users--;
       await this.#releaseIfIdle(entry);
@@ -52,15 +57,9 @@ export class ModelCache {
   }
 
   async #open(ref: ChunkRef): Promise<LoadedModel> {
-    try {
-      const file = new Uint8Array(await this.#load(ref));
-      const graph = readModel(file);
-      return { graph, session: await this.#runtime.open(file), bytes: file.byteLength };
-    } catch (error) {
-      // A failure is not kept: the next call tries again.
-      this.#entries.delete(ref.sha256);
-      throw error;
-    }
+    const file = new Uint8Array(await this.#load(ref));
+    const graph = readModel(file);
+    return { graph, session: await this.#runtime.open(file), bytes: file.byteLength };
   }
 
   async #releaseIfIdle(entry: Entry): Promise<void> {

@@ -1,6 +1,7 @@
 /** From a float model file to its int8 copy: the transforms of compress/, with calibration on this runtime. */
 import { calibrate, probe } from '../compress/calibrate';
 import { quantiseDynamic } from '../compress/int8-dynamic';
+import type { Quantised } from '../compress/int8-dynamic';
 import { planStatic, quantiseStatic } from '../compress/int8-static';
 import { AppError } from '../core/errors';
 import type { Graph } from '../onnx/graph';
@@ -39,7 +40,7 @@ export async function quantiseFile(
   }
   if (mode === 'int8-dynamic') {
     onProgress({ label: 'Quantising the weights' });
-    return finish(quantiseDynamic(graph));
+    return finish(quantiseDynamic(graph), file.byteLength);
   }
   const [first] = calibration?.inputs ?? [];
   if (!calibration || (first?.dims[0] ?? 0) === 0) {
@@ -54,7 +55,7 @@ export async function quantiseFile(
     check,
   });
   const notes = [...quantised.notes, `Ranges were calibrated on ${rows.length} training rows.`];
-  return finish({ graph: quantised.graph, notes });
+  return finish({ graph: quantised.graph, notes }, file.byteLength);
 }
 
 async function quantiseStatically(
@@ -83,6 +84,13 @@ async function quantiseStatically(
   }
 }
 
-function finish({ graph, notes }: { graph: Graph; notes: readonly string[] }): QuantisedFile {
-  return { model: writeModel(graph).buffer, notes };
+function finish({ graph, notes }: Quantised, before: number): QuantisedFile {
+  const model = writeModel(graph).buffer;
+  const larger =
+    model.byteLength < before
+      ? []
+      : [
+          `The file grew from ${before} to ${model.byteLength} bytes: the model has so few weights that scales and extra nodes outweigh what int8 saves. Keep the float model.`,
+        ];
+  return { model, notes: [...larger, ...notes] };
 }

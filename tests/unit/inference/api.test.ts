@@ -179,6 +179,13 @@ describe('quantise', () => {
     expect(Math.abs(compared.loss.value)).toBeLessThan(0.03);
   });
 
+  it('says so where the file does not shrink', async () => {
+    const model = await storedGraph(tableMlp(2));
+    const { model: bytes, notes } = await api.quantise('q', model, 'int8-dynamic', null, quiet);
+    expect(bytes.byteLength).toBeGreaterThan(model.bytes);
+    expect(notes[0]).toMatch(/The file grew from \d+ to \d+ bytes/);
+  });
+
   it('says that static int8 needs rows', async () => {
     const model = await storedGraph(digitsCnn());
     await expect(api.quantise('q', model, 'int8-static', null, quiet)).rejects.toMatchObject({
