@@ -79,7 +79,7 @@ export function goldenForward(golden: GoldenCase): Graph {
     x = builder.node('Tanh', [dense(x, 'dense_1', 0)]);
     dense(x, 'dense_2', 1, ['logits']);
   } else {
-    x = builder.node('Conv', [x, 'conv_0.weight', 'conv_0.bias'], {
+    x = builder.node('Conv', [x, 'conv_0.weight'], {
       pads: attr.ints([1, 1, 1, 1]),
     });
     const norm = ['scale', 'bias', 'running_mean', 'running_var'].map((part) => `norm_0.${part}`);
@@ -94,7 +94,7 @@ export function goldenForward(golden: GoldenCase): Graph {
       ...two,
       strides: attr.ints([2, 2]),
     });
-    x = builder.node('Conv', [x, 'conv_1.weight'], {
+    x = builder.node('Conv', [x, 'conv_1.weight', 'conv_1.bias'], {
       pads: attr.ints([1, 1, 1, 1]),
       strides: attr.ints([2, 2]),
     });

@@ -49,7 +49,7 @@ def mlp(weights, feed, state):
 
 
 def cnn(weights, feed, state):
-    x = F.conv2d(feed["features"], weights["conv_0.weight"], weights["conv_0.bias"], padding=1)
+    x = F.conv2d(feed["features"], weights["conv_0.weight"], padding=1)
     mean = x.mean(dim=(0, 2, 3))
     variance = x.var(dim=(0, 2, 3), unbiased=False)
     for name, value in (("running_mean", mean), ("running_var", variance)):
@@ -57,7 +57,7 @@ def cnn(weights, feed, state):
         state[key] = BN_MOMENTUM * state[key] + (1 - BN_MOMENTUM) * value.detach()
     x = F.batch_norm(x, None, None, weights["norm_0.scale"], weights["norm_0.bias"], True, eps=BN_EPSILON)
     x = F.max_pool2d(torch.relu(x), 2)
-    x = F.conv2d(x, weights["conv_1.weight"], stride=2, padding=1)
+    x = F.conv2d(x, weights["conv_1.weight"], weights["conv_1.bias"], stride=2, padding=1)
     x = F.avg_pool2d(F.gelu(x), 2, stride=1)
     return x.mean(dim=(2, 3)) @ weights["dense_0.weight"].T + weights["dense_0.bias"]
 
@@ -158,10 +158,11 @@ def mlp_case(name, loss, kind, clip, outputs, dropout=True):
 def cnn_case(name, kind, clip):
     shapes = {
         "conv_0.weight": (3, 2, 3, 3),
-        "conv_0.bias": (3,),
+        # no bias: the norm would take it away, and its gradient would be rounding noise
         "norm_0.scale": (3,),
         "norm_0.bias": (3,),
         "conv_1.weight": (4, 3, 3, 3),
+        "conv_1.bias": (4,),
         "dense_0.weight": (3, 4),
         "dense_0.bias": (3,),
     }
