@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createDataApi } from '../../../src/data/api';
-import { memoryDataApi, memoryStore, readStatic, runConfig } from '../../support/data';
+import { memoryDataApi, memoryStore, readStatic } from '../../support/data';
+import { runConfig } from '../../support/run-config';
 import type { DataFinding, Id, RunConfig } from '../../../src/protocol/entities';
 
 const quiet = (): void => undefined;

@@ -8,7 +8,8 @@ import { fitRecipe } from '../../../src/data/recipe/fit';
 import { runRecipe } from '../../../src/data/recipe/run';
 import { readTarget } from '../../../src/data/target';
 import { runOnnxRuntime } from '../../support/onnxruntime';
-import { RECIPE, memoryDataApi, memoryStore, openDataset, tableOf } from '../../support/data';
+import { memoryDataApi, memoryStore, openDataset, tableOf } from '../../support/data';
+import { RECIPE } from '../../support/run-config';
 import type { RawInputs } from '../../../src/data/recipe/encode';
 import type { FittedRecipe, RecipeConfig } from '../../../src/protocol/entities';
 

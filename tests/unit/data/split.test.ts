@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { splitRows } from '../../../src/data/split';
-import { SPLIT } from '../../support/data';
+import { SPLIT } from '../../support/run-config';
 import type { Parts } from '../../../src/data/split';
 
 const PARTS = ['train', 'validation', 'test'] as const;
