@@ -5,11 +5,13 @@
  */
 import { AppError } from '../core/errors';
 import type { Project, ProjectEdit } from '../protocol/entities';
+import { DataView } from './data.svelte';
 import { Records } from './records.svelte';
 import type { Stage } from './router.svelte';
 import { Runs } from './runs.svelte';
 import { stageStatuses, type StageStatus } from './stages';
 import type { Studio } from './studio';
+import { Training } from './training.svelte';
 
 type EditKey = keyof ProjectEdit;
 
@@ -25,6 +27,8 @@ export class OpenProject {
   readonly studio: Studio;
   readonly runs: Runs;
   readonly records: Records;
+  readonly training: Training;
+  readonly data: DataView;
   #project = $state.raw() as Project;
   #past = $state.raw<readonly Step[]>([]);
   #future = $state.raw<readonly Step[]>([]);
@@ -39,7 +43,9 @@ export class OpenProject {
     this.#project = project;
     this.#revision = project.revision;
     this.records = new Records(studio, project.id);
+    this.data = new DataView(studio);
     this.runs = new Runs(studio, project.id, () => void this.records.loadModels());
+    this.training = new Training(studio, this.runs, () => this.#project);
   }
 
   /** Everything that hangs on the project, for its screens. */

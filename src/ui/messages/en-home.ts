@@ -22,7 +22,7 @@ export const home = {
     text: '10,000 real digits, written by hand. Ten to tell apart.',
     guess: (guess: string) => `looks like a ${guess}`,
     right: 'right',
-    wrong: (actual: string) => `wrong: it is a ${actual}`,
+    wrong: (actual: string) => `no, it is a ${actual}`,
     how: 'Guessed by the most similar of 200 others. A network does much better.',
   },
   start: 'Start',

@@ -1,0 +1,146 @@
+/**
+ * The Train button as one course: baselines first where the question has none yet, then the model. It belongs to the
+ * open project, not to the screen, so that it goes on while the person looks elsewhere.
+ */
+import { describeBlueprint, totalsOf } from '../blueprints/plan';
+import type { Progress, ProbeReport } from '../protocol/api';
+import type { DatasetVersion, Id, Project, Run, RunConfig } from '../protocol/entities';
+import type { Runs } from './runs.svelte';
+import type { Studio } from './studio';
+
+/** A starter's first run should be over in about so many seconds. */
+const STARTER_SECONDS = 20;
+/** Forward, gradient of inputs and gradient of weights, each a multiply and an add. */
+const OPERATIONS_PER_MULTIPLY_ADD = 6;
+/** Share of the measured speed of a large matrix product that small layers reach. */
+const REACHED = 0.4;
+
+export class Training {
+  readonly #studio: Studio;
+  readonly #runs: Runs;
+  readonly #project: () => Project;
+  #step = $state<'idle' | 'measuring' | 'baselines' | 'model'>('idle');
+  #progress = $state.raw<Progress | null>(null);
+  #error = $state.raw<unknown>(null);
+  #finishedHere = $state.raw<ReadonlySet<Id>>(new Set());
+
+  constructor(studio: Studio, runs: Runs, project: () => Project) {
+    this.#studio = studio;
+    this.#runs = runs;
+    this.#project = project;
+  }
+
+  get step(): 'idle' | 'measuring' | 'baselines' | 'model' {
+    return this.#step;
+  }
+
+  get busy(): boolean {
+    return this.#step !== 'idle';
+  }
+
+  /** What is under way before a run of its own says more. */
+  get progress(): Progress | null {
+    return this.#progress;
+  }
+
+  /** What ended the last course. */
+  get error(): unknown {
+    return this.#error;
+  }
+
+  /** Whether a run ended in this tab since it was opened. */
+  finishedHere(id: Id): boolean {
+    return this.#finishedHere.has(id);
+  }
+
+  dismissError(): void {
+    this.#error = null;
+  }
+
+  /** Trains; with `fit` in about 20 seconds by this computer's measured speed. */
+  start(name: string, options: { readonly fit?: boolean } = {}): Promise<void> {
+    return this.#course(async () => {
+      const project = this.#project();
+      if (!this.#hasBaselines(project)) {
+        this.#step = 'baselines';
+        await this.#runs.trainBaselines(project);
+      }
+      const fitted = options.fit ? await this.#fit(project) : project;
+      this.#step = 'model';
+      this.#finished(await this.#runs.start(fitted, name));
+    });
+  }
+
+  resume(id: Id): Promise<void> {
+    return this.#course(async () => {
+      this.#step = 'model';
+      this.#finished(await this.#runs.resume(id));
+    });
+  }
+
+  /** The question is the same and its baselines are there. */
+  #hasBaselines(project: Project): boolean {
+    const config = this.#studio.runConfig(project);
+    const done = this.#runs.baselines.filter(
+      (run) => run.status === 'done' && sameQuestion(run.config, config),
+    );
+    return done.length >= 2;
+  }
+
+  async #course(work: () => Promise<void>): Promise<void> {
+    if (this.busy) return;
+    this.#error = null;
+    this.#step = 'measuring';
+    try {
+      await work();
+    } catch (error) {
+      this.#error = error;
+    } finally {
+      this.#step = 'idle';
+      this.#progress = null;
+    }
+  }
+
+  #finished(run: Run): void {
+    this.#finishedHere = new Set([...this.#finishedHere, run.id]);
+  }
+
+  async #fit(project: Project): Promise<Project> {
+    const { training } = project;
+    if (!training) return project;
+    const dataset = await this.#studio.dataset(project);
+    this.#step = 'measuring';
+    const report = await this.#studio.probe((progress) => (this.#progress = progress));
+    this.#progress = null;
+    const epochs = epochsWithin(STARTER_SECONDS, project, dataset, report);
+    return { ...project, training: { ...training, epochs, maxSeconds: STARTER_SECONDS } };
+  }
+}
+
+/** Two configurations whose figures may stand in one table: the same rows, target and parts. */
+export function sameQuestion(a: RunConfig, b: RunConfig): boolean {
+  const question = ({ datasetId, target, task, split }: RunConfig): string =>
+    JSON.stringify([datasetId, target, task, split]);
+  return question(a) === question(b);
+}
+
+/** As many of the epochs as fit the time by the speed measured; at least one. Tables always fit. */
+export function epochsWithin(
+  seconds: number,
+  project: Project,
+  dataset: DatasetVersion,
+  report: ProbeReport,
+): number {
+  const { blueprint, training, split, executor } = project;
+  const { manifest } = dataset;
+  const epochs = training?.epochs ?? 1;
+  if (!blueprint || manifest.type !== 'images') return epochs;
+  const dims = [manifest.channels, manifest.height, manifest.width];
+  const { multiplyAdds } = totalsOf(describeBlueprint(blueprint, dims, manifest.classes.length));
+  const name = executor === 'auto' ? report.chosen : executor;
+  const speed = name === 'webgpu' ? report.webgpu : name === 'wasm' ? report.wasm : null;
+  if (!speed || speed.gflops <= 0) return epochs;
+  const work = manifest.rows * split.train * multiplyAdds * OPERATIONS_PER_MULTIPLY_ADD;
+  const perEpoch = work / (speed.gflops * 1e9 * REACHED);
+  return Math.max(1, Math.min(epochs, Math.floor(seconds / perEpoch)));
+}
