@@ -9,6 +9,8 @@ import { found } from './errors';
 type RunMethods = Pick<StoreApi, 'createRun' | 'updateRun' | 'getRun' | 'listRuns'>;
 
 const ACTIVE: readonly RunStatus[] = ['preparing', 'running', 'paused'];
+/** How long the locks of a page that is being closed may outlive it. */
+const DYING_MS = 150;
 const FIXED: readonly string[] = ['id', 'projectId', 'number'];
 
 export const isActive = (status: RunStatus): boolean => ACTIVE.includes(status);
@@ -82,7 +84,12 @@ export async function interruptAbandoned(context: StoreContext): Promise<void> {
   const active = await context.read('the runs', [runs], () =>
     runs.where('status').anyOf(ACTIVE).primaryKeys(),
   );
-  const abandoned = await context.runLocks.abandoned(active);
+  let abandoned = await context.runLocks.abandoned(active);
+  // After a reload the former page's worker may still be dying, and its locks with it: look again, twice.
+  for (let look = 0; look < 2 && abandoned.size < active.length; look++) {
+    await new Promise((resolve) => setTimeout(resolve, DYING_MS));
+    abandoned = await context.runLocks.abandoned(active);
+  }
   if (abandoned.size === 0) return;
   await context.write('the interrupted runs', [runs], async () => {
     for (const id of abandoned) {

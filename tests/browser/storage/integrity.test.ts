@@ -176,6 +176,16 @@ describe('runs whose tab is gone', () => {
     expect(await next.verify()).toEqual([]);
   });
 
+  test('are noticed although the dying tab lets go a moment later', async () => {
+    const name = stores.name();
+    const store = await stores.opened({ name });
+    const run = await running(store);
+    const next = createStoreApi({ name });
+    setTimeout(() => store.close(), 60);
+    expect((await next.open()).interrupted).toMatchObject([{ id: run.id }]);
+    next.close();
+  });
+
   test('stay as they are while a living tab is at work on them', async () => {
     const name = stores.name();
     const first = await stores.opened({ name });
