@@ -5,7 +5,8 @@ import { sizeOf } from '../../../src/core/dtype';
 import type { Executor } from '../../../src/engine/executor';
 import { runGraph } from '../../../src/engine/reference/run-graph';
 import { createWasmExecutor } from '../../../src/engine/wasm/executor';
-import { createWebgpuExecutor } from '../../../src/engine/webgpu/executor';
+import { createWebgpuExecutor, WebgpuExecutor } from '../../../src/engine/webgpu/executor';
+import { openDevice } from '../../../src/engine/device';
 import { GraphBuilder } from '../../../src/onnx/builder';
 import { attr, TRAINING_DOMAIN } from '../../../src/onnx/graph';
 import type { Attribute, Graph, Tensor } from '../../../src/onnx/graph';
@@ -104,6 +105,12 @@ const CASES: readonly Case[] = [
     },
   },
   { op: 'Gemm', inputs: [x(64, 70), x(70, 40)] },
+  {
+    op: 'Gemm',
+    inputs: [x(130, 40), x(140, 40), x(140)],
+    attributes: { transB: attr.int(1), alpha: attr.float(0.5) },
+  },
+  { op: 'MatMul', inputs: [x(131, 65), x(65, 133)] },
   {
     op: 'Conv',
     inputs: [x(2, 3, 7, 6), x(4, 3, 3, 3), x(4)],
@@ -351,7 +358,14 @@ function build({ op, inputs, attributes = {}, outputs = 1, training }: Case): Bu
 
 let executors: Executor[];
 beforeAll(async () => {
-  executors = [await createWebgpuExecutor(), await createWasmExecutor()];
+  const gpu = await openDevice();
+  if (gpu === null) throw new Error('no WebGPU');
+  executors = [
+    await createWebgpuExecutor(),
+    await createWasmExecutor(),
+    // As on hardware: large products go to tfjs's tiled kernel.
+    new WebgpuExecutor({ ...gpu, software: false }),
+  ];
 });
 afterAll(() => {
   for (const executor of executors) executor.dispose();
@@ -359,8 +373,14 @@ afterAll(() => {
 
 const titled = CASES.map((each, index) => [`${index} ${each.op}`, each] as const);
 
-describe.each([0, 1])('executor %i', (which) => {
-  it.each(titled)('%s', async (_, test) => {
+const products = titled.filter(([, { op }]) => op === 'MatMul' || op === 'Gemm');
+
+describe.each([
+  [0, 'webgpu', titled],
+  [1, 'wasm', titled],
+  [2, 'webgpu as on hardware', products],
+] as const)('executor %i %s', (which, _name, cases) => {
+  it.each(cases)('%s', async (_, test) => {
     const executor = executors[which];
     if (!executor) throw new Error('no executor');
     const { graph, feeds, tensors } = build(test);
@@ -377,7 +397,7 @@ describe.each([0, 1])('executor %i', (which) => {
       const odd = (values: number[]) => values.map((v) => (Number.isFinite(v) ? 0 : String(v)));
       expect(odd(got), name).toEqual(odd(want));
       const finite = (values: number[]) => values.map((v) => (Number.isFinite(v) ? v : 0));
-      expect(distance(finite(got), finite(want)), name).toBeLessThan(2e-6 * 10);
+      expect(distance(finite(got), finite(want)), name).toBeLessThan(2e-5);
     }
     program.dispose();
     state.dispose();
