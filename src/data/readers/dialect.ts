@@ -40,7 +40,7 @@ export function guessDialect(sample: string, whole: boolean): Dialect {
   const header = hasHeader(first, body);
   const data = header ? body : rows;
   const width = first.length;
-  const format = fileFormat(data, width);
+  const format = fileFormat(data, width, delimiter);
   const columns = Array.from({ length: width }, (_, column) => guessColumn(data, column, format));
   const names = header
     ? uniqueNames(first)
@@ -136,15 +136,25 @@ function hasHeader(first: readonly string[], body: readonly (readonly string[])[
   return score > 0 || (score === 0 && numbers < first.length);
 }
 
-function fileFormat(rows: readonly (readonly string[])[], width: number): NumberFormat {
+/**
+ * The notation that more columns can only be read in. `605,779` alone can be either; a semicolon between cells then
+ * says that the comma was needed elsewhere: in the numbers.
+ */
+function fileFormat(
+  rows: readonly (readonly string[])[],
+  width: number,
+  delimiter: Delimiter,
+): NumberFormat {
   let votes = 0;
+  let ambiguous = false;
   for (let column = 0; column < width; column++) {
     const point = fits(rows, column, 'point');
     const comma = fits(rows, column, 'comma');
     if (comma && !point) votes++;
     if (point && !comma) votes--;
+    if (point && comma && !ambiguous) ambiguous = rows.some((row) => row[column]?.includes(','));
   }
-  return votes > 0 ? 'comma' : 'point';
+  return votes > 0 || (votes === 0 && ambiguous && delimiter === ';') ? 'comma' : 'point';
 }
 
 function fits(rows: readonly (readonly string[])[], column: number, format: NumberFormat): boolean {
