@@ -7,11 +7,16 @@ import type { Plugin } from 'vite';
 import { VitePWA } from 'vite-plugin-pwa';
 import { META_POLICY, SECURITY_HEADERS } from './tools/lib/policy.mjs';
 
+let outDir = 'dist';
+
 /** The content policy inside the page itself, for hosts that cannot set headers. Not in development: HMR needs more. */
 function contentPolicy(): Plugin {
   return {
     name: 'terrarium-content-policy',
     apply: 'build',
+    configResolved: (config) => {
+      outDir = config.build.outDir;
+    },
     transformIndexHtml: () => [
       {
         tag: 'meta',
@@ -49,7 +54,7 @@ export default defineConfig({
           async (entries) => ({
             manifest: await Promise.all(
               entries.map(async ({ url, revision, size }) => {
-                const bytes = await readFile(join('dist', url));
+                const bytes = await readFile(join(outDir, url));
                 const sha256 = createHash('sha256').update(bytes).digest('hex');
                 return { url, revision, size, sha256, bytes: bytes.length };
               }),
