@@ -98,24 +98,41 @@ export function signatureOf(graph: Graph): ModelSignature {
 
 /** Metadata of an imported file is hostile: anything that is not a recipe's shape counts as absent. */
 export function recipeOf(graph: Graph): FittedRecipe | null {
-  const value = parsed(graph.metadata.get('terrarium.recipe'));
-  const input = value?.['input'];
-  const target = value?.['target'];
-  if (value?.['format'] !== 1 || !isRecord(input) || !isRecord(target)) return null;
-  if (!Array.isArray(value['featureDims'])) return null;
-  const images = input['type'] === 'images' && typeof input['height'] === 'number';
-  const table =
-    input['type'] === 'table' &&
-    isColumns(input['numeric']) &&
-    isColumns(input['categorical']) &&
-    (input['categorical'] as Record<string, unknown>[]).every(({ vocabulary }) =>
-      isTexts(vocabulary),
-    );
-  const classification = target['task'] === 'classification' && isTexts(target['classes']);
-  const regression = target['task'] === 'regression' && typeof target['scale'] === 'number';
-  return (images || table) && (classification || regression)
-    ? (value as object as FittedRecipe)
-    : null;
+  const value: unknown = parsed(graph.metadata.get('terrarium.recipe'));
+  return isRecipe(value) ? value : null;
+}
+
+function isRecipe(value: unknown): value is FittedRecipe {
+  if (!isRecord(value) || value['format'] !== 1 || !isNumbers(value['featureDims'])) return false;
+  return isInput(value['input']) && isTarget(value['target']);
+}
+
+function isInput(input: unknown): boolean {
+  if (!isRecord(input)) return false;
+  if (input['type'] === 'images')
+    return isNumbers([input['channels'], input['height'], input['width']]);
+  const { type, numeric, categorical } = input;
+  if (type !== 'table' || !Array.isArray(numeric) || !Array.isArray(categorical)) return false;
+  return (
+    numeric.every(
+      (entry) =>
+        isRecord(entry) &&
+        isTexts([entry['column']]) &&
+        isNumbers(['impute', 'mean', 'scale', 'min', 'max'].map((key) => entry[key])),
+    ) &&
+    categorical.every(
+      (entry) =>
+        isRecord(entry) &&
+        isTexts([entry['column'], entry['typical']]) &&
+        isTexts(entry['vocabulary']),
+    )
+  );
+}
+
+function isTarget(target: unknown): boolean {
+  if (!isRecord(target) || typeof target['column'] !== 'string') return false;
+  if (target['task'] === 'classification') return isTexts(target['classes']);
+  return target['task'] === 'regression' && isNumbers([target['mean'], target['scale']]);
 }
 
 function parsed(text: string | undefined): Record<string, unknown> | null {
@@ -137,9 +154,6 @@ function isTexts(value: unknown): boolean {
   return Array.isArray(value) && value.every((text) => typeof text === 'string');
 }
 
-function isColumns(value: unknown): boolean {
-  return (
-    Array.isArray(value) &&
-    value.every((entry) => isRecord(entry) && typeof entry['column'] === 'string')
-  );
+function isNumbers(value: unknown): boolean {
+  return Array.isArray(value) && value.every((entry) => typeof entry === 'number');
 }

@@ -25,7 +25,7 @@ export type OnRows = (done: number) => Promise<void>;
 
 /**
  * `probabilities` of a classifier or `prediction` of a regressor; for models from elsewhere the first float32
- * output, whatever its name.
+ * output, whatever its name (raw scores become probabilities in predictAll).
  */
 export function answerOutput(graph: Graph): string {
   const named = ['probabilities', 'prediction', 'logits'];
@@ -79,12 +79,26 @@ export async function predictAll(
     values.set(data, start * width);
     await onRows(end);
   }
-  return { rows, width, values: output === 'logits' ? softmaxRows(values, width) : values };
+  const trusted = output === 'probabilities' || areDistributions(values, width);
+  return { rows, width, values: trusted ? values : softmaxRows(values, width) };
+}
+
+/** Whether every row lies in [0, 1] and sums to 1; rows of one value are taken as they are. */
+function areDistributions(values: Float32Array, width: number): boolean {
+  if (width < 2) return true;
+  for (let start = 0; start < values.length; start += width) {
+    let sum = 0;
+    for (const value of values.subarray(start, start + width)) {
+      if (!(value >= 0 && value <= 1)) return false;
+      sum += value;
+    }
+    if (Math.abs(sum - 1) > 1e-3) return false;
+  }
+  return true;
 }
 
 /** softmax(z)_i = exp(z_i - max z) / sum_j exp(z_j - max z), row by row. */
 function softmaxRows(values: Float32Array, width: number): Float32Array {
-  if (width < 2) return values;
   const out = new Float32Array(values.length);
   for (let start = 0; start < values.length; start += width) {
     const row = values.subarray(start, start + width);

@@ -85,6 +85,15 @@ describe('predict and evaluate', () => {
     });
   });
 
+  it('turns raw scores of a foreign model into probabilities', async () => {
+    const graph = tableMlp();
+    const outputs = graph.outputs.filter(({ name }) => name === 'logits');
+    const whole = await api.predict(await storedGraph(graph), tableRows(50));
+    const raw = await api.predict(await storedGraph({ ...graph, outputs }), tableRows(50));
+    for (const [index, value] of whole.values.entries())
+      expect(Math.abs(value - (raw.values[index] ?? NaN))).toBeLessThan(1e-6);
+  });
+
   it('evaluates a regression in its own unit', async () => {
     const model = await storedGraph(tableMlp(16, true));
     const inputs = tableRows(100);

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import axe from 'axe-core';
 import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -30,7 +31,7 @@ beforeAll(async () => {
   const executablePath = findChromium();
   if (!executablePath) throw new Error('No Chromium found; set CHROMIUM to its path.');
   browser = await chromium.launch({ executablePath, args: [...CHROMIUM_FLAGS] });
-});
+}, 60_000);
 
 afterAll(async () => {
   await browser.close();
@@ -112,6 +113,31 @@ describe('the exported page', () => {
     await page.getByLabel('island').selectOption('(unknown)');
     expect(troubles).toEqual([]);
     await page.close();
+  });
+
+  it.each(['light', 'dark'] as const)('has no axe findings in %s', async (colorScheme) => {
+    for (const [graph, recipe] of [
+      [tableMlp(), tableRecipe],
+      [digitsCnn([4]), digitsRecipe],
+    ] as const) {
+      const { page } = await opened(graph, recipe, 'A model');
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width: 360, height: 740 });
+      await page.evaluate(axe.source);
+      const findings = await page.evaluate(async () => {
+        const { axe } = globalThis as {
+          axe?: { run: () => Promise<{ violations: { id: string; help: string }[] }> };
+        };
+        if (!axe) throw new Error('axe did not start.');
+        return (await axe.run()).violations.map(({ id, help }) => `${id}: ${help}`);
+      });
+      expect(findings).toEqual([]);
+      const sideways = await page.evaluate(
+        () => document.documentElement.scrollWidth > document.documentElement.clientWidth,
+      );
+      expect(sideways).toBe(false);
+      await page.close();
+    }
   });
 
   it('answers for drawings, by pointer and by keyboard', async () => {
