@@ -9,6 +9,7 @@ import { guessDialect } from './dialect';
 import { READ_LIMITS } from './limits';
 import { NotUtf8, SAMPLE_BYTES, decodedPieces, inspectSource, sampleText } from './source';
 import { Tokenizer } from './tokenizer';
+import { parseNumber } from './values';
 import type { OnProgress } from '../../protocol/api';
 import type { ColumnFacts } from '../kinds';
 import type { ColumnValues } from './columns';
@@ -77,7 +78,11 @@ export async function parseTable(
         ...columnFacts(column.name, values, column.missing),
       };
     });
-    return { rows, columns: parsed, understood: describe(dialect, plan, encoding, short) };
+    return {
+      rows,
+      columns: parsed,
+      understood: [...describe(dialect, plan, encoding, short), ...parsed.flatMap(strayTexts)],
+    };
   });
 }
 
@@ -230,4 +235,17 @@ function describe(
     );
   }
   return words;
+}
+
+/** A column of numbers that a few words turned into text: worth saying, because clearing them brings it back. */
+function strayTexts(column: ParsedColumn): string[] {
+  if (column.storage !== 'codes' || column.vocabulary.length < 10) return [];
+  const strays = column.vocabulary.filter(
+    (text) => Number.isNaN(parseNumber(text, 'point')) && Number.isNaN(parseNumber(text, 'comma')),
+  );
+  if (strays.length === 0 || strays.length > column.vocabulary.length / 10) return [];
+  const shown = strays.slice(0, 3).map((text) => `"${text.slice(0, 30)}"`);
+  return [
+    `"${column.name}" is text, because not all of it is numbers (${shown.join(', ')}): empty those cells to use it as numbers`,
+  ];
 }

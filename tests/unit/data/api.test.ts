@@ -343,6 +343,40 @@ describe('files for prediction', () => {
   });
 });
 
+describe('datasets from elsewhere', () => {
+  it('are refused when their rows do not match their description', async () => {
+    const store = memoryStore();
+    const own = memoryDataApi(store);
+    const file = new Blob(['a,y\n1,p\n2,q\n']);
+    const { dataset } = await own.importTable('i', file, { name: 't', kind: 'paste' }, quiet);
+    const longer = await store.putDataset({ ...dataset.manifest, rows: 3 });
+    const page = own.rows(longer.id, { offset: 0, limit: 5 });
+    await expect(page).rejects.toMatchObject({ code: 'data/damaged' });
+    const { dataset: images } = await own.importEmbedded('d', 'digits', quiet);
+    if (images.manifest.type !== 'images') throw new Error('digits are pictures');
+    const fewer = await store.putDataset({ ...images.manifest, classes: ['0', '1'] });
+    await expect(own.images(fewer.id, [0])).rejects.toMatchObject({ code: 'data/damaged' });
+  });
+
+  it('keep a long vocabulary in chunks and read it back', async () => {
+    const store = memoryStore();
+    const own = memoryDataApi(store);
+    const text = table('word,y', 3000, (i) => `w${i % 1500},${i % 2}`);
+    const { dataset } = await own.importTable(
+      'i',
+      new Blob([text]),
+      { name: 't', kind: 'paste' },
+      quiet,
+    );
+    const word = dataset.manifest.type === 'table' ? dataset.manifest.columns[0] : undefined;
+    expect([word?.vocabulary.length, word?.vocabularyChunks?.length, word?.distinct]).toEqual([
+      0, 1, 1500,
+    ]);
+    const page = await own.rows(dataset.id, { offset: 2999, limit: 1 });
+    expect(page.rows[0]?.cells).toEqual(['w1499', '1']);
+  });
+});
+
 describe('cancelling', () => {
   it('settles the call at once and ends its parser, even one that never answers', async () => {
     let ended = 0;

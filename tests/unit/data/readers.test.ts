@@ -142,6 +142,17 @@ describe('types over all rows', () => {
     expect(n?.kind).toBe('categorical');
   });
 
+  it('says which few words keep a column from being numbers', async () => {
+    const rows = Array.from(
+      { length: 100 },
+      (_, row) => `${row / 7},${row === 50 ? 'unknown' : row}`,
+    );
+    const { understood } = await parseTable(csv(`a,n\n${rows.join('\n')}\n`));
+    expect(understood.at(-1)).toBe(
+      '"n" is text, because not all of it is numbers ("unknown"): empty those cells to use it as numbers',
+    );
+  });
+
   it('reads a column again whose notation shows late', async () => {
     const rows = Array.from({ length: 60_000 }, () => '"1,234"');
     rows[59_999] = '"1,5"';
