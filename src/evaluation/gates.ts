@@ -14,13 +14,7 @@ export function judgeGate(gate: Gate, evaluation: Judged): GateOutcome {
   const estimate = metricOf(gate, evaluation.report);
   // A metric of the other task says nothing about this model.
   if (!estimate) return 'too-few';
-  const { low, high } = estimate;
-  if (gate.metric === 'mae' || gate.metric === 'rmse') {
-    if (high <= gate.threshold) return 'met';
-    return low > gate.threshold ? 'not-met' : 'too-few';
-  }
-  if (low >= gate.threshold) return 'met';
-  return high < gate.threshold ? 'not-met' : 'too-few';
+  return judgeEstimate(gate, estimate);
 }
 
 /** The figure a metric gate looks at; null where the report is of the other task. */
@@ -32,4 +26,14 @@ export function metricOf(gate: Gate, report: Evaluation['report']): Estimate | n
   if (gate.metric === 'mae') return report.mae;
   if (gate.metric === 'rmse') return report.rmse;
   return gate.metric === 'r2' ? report.r2 : null;
+}
+
+/** A metric gate against one estimate: decided only when the whole interval lies on one side. */
+export function judgeEstimate(gate: Gate, { low, high }: Estimate): GateOutcome {
+  if (gate.metric === 'mae' || gate.metric === 'rmse') {
+    if (high <= gate.threshold) return 'met';
+    return low > gate.threshold ? 'not-met' : 'too-few';
+  }
+  if (low >= gate.threshold) return 'met';
+  return high < gate.threshold ? 'not-met' : 'too-few';
 }

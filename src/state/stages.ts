@@ -1,5 +1,5 @@
 /** State of each stage in the rail, and the few words beside it, out of what the project holds. */
-import type { Evaluation, ModelVersion, Project, Run } from '../protocol/entities';
+import type { Evaluation, ModelVersion, Project, Run, TrainingConfig } from '../protocol/entities';
 import type { Stage } from './router.svelte';
 
 export type StageState = 'empty' | 'done' | 'stale' | 'running' | 'failed';
@@ -73,6 +73,13 @@ export function changesSince(project: Project, run: Run): NonNullable<StageStatu
   if (differs(project.recipe, config.recipe)) changed.push('preparation');
   if (differs(project.split, config.split)) changed.push('split');
   if (project.blueprint && differs(project.blueprint, config.blueprint)) changed.push('model');
-  if (project.training && differs(project.training, config.training)) changed.push('training');
+  const { training } = project;
+  if (training && differs(training, asWanted(config.training, training))) changed.push('training');
   return changed;
+}
+
+/** A starter's first run is cut to a time limit; that alone is no change of the settings. */
+function asWanted(ran: TrainingConfig, wanted: TrainingConfig): TrainingConfig {
+  if (ran.maxSeconds === null || wanted.maxSeconds !== null) return ran;
+  return { ...ran, epochs: Math.max(ran.epochs, wanted.epochs), maxSeconds: null };
 }

@@ -9,5 +9,6 @@ import { goal } from './en-goal';
 import { home } from './en-home';
 import { model } from './en-model';
 import { shell } from './en-shell';
+import { train } from './en-train';
 
-export const en = { common, charts, shell, home, data, goal, model };
+export const en = { common, charts, shell, home, data, goal, model, train };
