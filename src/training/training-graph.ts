@@ -232,7 +232,7 @@ export function buildTrainingGraph(forward: Graph, options: TrainingOptions): Tr
   const full = GraphBuilder.from(learned);
   const updates = new Map<string, string>();
   const outputs = ['loss_numerator', 'loss_denominator', 'grad_norm', 'step_done'];
-  guardStatistics(full, newStatistics, loss.numerator, updates);
+  guardStatistics(full, newStatistics, loss, updates);
   if (options.withGradients) {
     for (const [name, value] of gradients) {
       outputs.push(full.node('Identity', [value], {}, { outputs: [`${name}/grad`] }));

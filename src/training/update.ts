@@ -16,12 +16,14 @@ const FINITE_BOUND = 3.4e38;
 export function guardStatistics(
   builder: GraphBuilder,
   next: ReadonlyMap<string, string>,
-  loss: string,
+  loss: { readonly numerator: string; readonly denominator: string },
   updates: Map<string, string>,
 ): void {
   if (next.size === 0) return;
   const limit = builder.scalar(FINITE_BOUND);
-  const sound = builder.node('Less', [builder.node('Abs', [loss]), limit]);
+  // As in the gradient, weights that sum to 0 make the mean NaN.
+  const mean = builder.node('Div', [loss.numerator, loss.denominator]);
+  const sound = builder.node('Less', [builder.node('Abs', [mean]), limit]);
   // No absolute value lies below −1: with an unsound loss nothing is replaced.
   const bound = builder.node('Where', [sound, limit, builder.scalar(-1)]);
   for (const [name, value] of next) {

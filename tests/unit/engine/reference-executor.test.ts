@@ -52,6 +52,18 @@ describe('the reference executor', () => {
     },
   );
 
+  it.each([
+    ['NaN', (weights: Float32Array) => weights.fill(NaN, 0, 1)],
+    ['nothing', (weights: Float32Array) => weights.fill(0)],
+  ])('keeps finite running statistics too when the weights are %s', async (_, spoil) => {
+    const { golden, state, program } = await start('cnn sgd');
+    const before = await state.read();
+    const feeds = goldenFeeds(golden, 0);
+    feeds.set('sample_weight', spoil(Float32Array.from(feeds.get('sample_weight') ?? [])));
+    await program.step(feeds).read();
+    expect(await state.read()).toEqual(before);
+  });
+
   it('is bit-equal from run to run', async () => {
     const [a, b] = [await start('cnn sgd'), await start('cnn sgd')];
     for (const index of [0, 1, 2]) {
