@@ -208,6 +208,8 @@ describe('runs whose tab is gone', () => {
     await store.putCheckpoint(checkpointDraft(run.id, 1), bytesOf(1), bytesOf(2));
     await store.updateRun(run.id, { status: 'done' });
     expect(await store.getCheckpoint(run.id)).toBeNull();
+    // Nor are its bytes left behind.
+    expect(await store.verify()).toEqual([]);
     await expect(
       store.putCheckpoint(checkpointDraft(run.id, 2), bytesOf(3), null),
     ).rejects.toMatchObject({ code: 'store/run-finished' });

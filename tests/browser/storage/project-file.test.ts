@@ -309,6 +309,22 @@ const MALFORMED: readonly [string, string, () => Promise<ArrayBuffer>][] = [
     },
   ],
   [
+    'a compressed entry that does not shrink',
+    'project-file/refused',
+    async () => {
+      const entries = await unzip(file);
+      const noise = crypto.getRandomValues(new Uint8Array(4096));
+      const name = `chunks/${await sha256Hex(noise)}`;
+      entries.set(name, noise);
+      await relist(entries);
+      const zip = new ZipWriter(new Uint8ArrayWriter());
+      for (const [entry, bytes] of entries) {
+        await zip.add(entry, new Uint8ArrayReader(bytes), { level: entry === name ? 9 : 0 });
+      }
+      return (await zip.close()).slice().buffer;
+    },
+  ],
+  [
     'a declared size that the file does not have',
     'project-file/',
     async () => {
