@@ -13,7 +13,7 @@ export interface Example {
 export class Examples {
   readonly #studio: Studio;
   readonly #dataset: () => DatasetVersion | null;
-  readonly #cache = new Map<number, Example>();
+  readonly #cache: Record<number, Example> = {};
   #shown = $state.raw<readonly Example[]>([]);
   #error = $state.raw<unknown>(null);
   #wanted: readonly number[] = [];
@@ -36,7 +36,7 @@ export class Examples {
     this.#wanted = rows;
     const dataset = this.#dataset();
     if (!dataset || dataset.rowsLeftOut) return;
-    const missing = rows.filter((row) => !this.#cache.has(row));
+    const missing = rows.filter((row) => !(row in this.#cache));
     try {
       if (missing.length > 0) await this.#load(dataset, missing);
       this.#error = null;
@@ -45,24 +45,21 @@ export class Examples {
     }
     // A later wish has overtaken this one.
     if (this.#wanted !== rows) return;
-    this.#shown = rows.flatMap((row) => this.#cache.get(row) ?? []);
+    this.#shown = rows.flatMap((row) => this.#cache[row] ?? []);
   }
 
   async #load(dataset: DatasetVersion, rows: readonly number[]): Promise<void> {
     const { data } = this.#studio;
     if (dataset.manifest.type === 'images') {
       for (const picture of await data.images(dataset.id, rows)) {
-        this.#cache.set(picture.row, { row: picture.row, picture, cells: [] });
+        this.#cache[picture.row] = { row: picture.row, picture, cells: [] };
       }
       return;
     }
     const page = await data.rows(dataset.id, { offset: 0, limit: rows.length, rows });
     for (const { row, cells } of page.rows) {
-      this.#cache.set(row, {
-        row,
-        picture: null,
-        cells: page.columns.map((column, at) => ({ column, text: cells[at] ?? '' })),
-      });
+      const named = page.columns.map((column, at) => ({ column, text: cells[at] ?? '' }));
+      this.#cache[row] = { row, picture: null, cells: named };
     }
   }
 }

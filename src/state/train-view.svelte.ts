@@ -28,7 +28,7 @@ export class TrainView {
   readonly #project: OpenProject;
   #preferences = $state.raw<Preferences>(AT_FIRST);
   #compare = $state<Id | null>(null);
-  #kept = $state.raw<ReadonlyMap<Id, readonly MetricPoint[]>>(new Map());
+  #kept = $state.raw<Readonly<Record<Id, readonly MetricPoint[]>>>({});
 
   constructor(project: OpenProject) {
     this.#project = project;
@@ -57,7 +57,7 @@ export class TrainView {
 
   pointsOf(run: Run, live: LiveRun | null = null): readonly MetricPoint[] {
     if (run.curve.length > 0) return run.curve;
-    const before = this.#kept.get(run.id) ?? [];
+    const before = this.#kept[run.id] ?? [];
     return live ? [...before, ...live.points] : before;
   }
 
@@ -127,9 +127,9 @@ export class TrainView {
 
   /** An interrupted run has its curve only in its checkpoint. */
   async recallCurve(run: Run): Promise<void> {
-    if (run.curve.length > 0 || this.#kept.has(run.id)) return;
+    if (run.curve.length > 0 || run.id in this.#kept) return;
     const kept = await this.#project.studio.store.getCheckpoint(run.id);
-    if (kept) this.#kept = new Map(this.#kept).set(run.id, kept.checkpoint.loop.curve);
+    if (kept) this.#kept = { ...this.#kept, [run.id]: kept.checkpoint.loop.curve };
   }
 }
 

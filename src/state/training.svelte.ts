@@ -4,7 +4,7 @@
  */
 import { describeBlueprint, totalsOf } from '../blueprints/plan';
 import type { Progress, ProbeReport } from '../protocol/api';
-import type { DatasetVersion, Id, Project, Run, RunConfig } from '../protocol/entities';
+import type { DatasetVersion, Id, Project, RunConfig } from '../protocol/entities';
 import type { Runs } from './runs.svelte';
 import type { Studio } from './studio';
 
@@ -22,7 +22,6 @@ export class Training {
   #step = $state<'idle' | 'measuring' | 'baselines' | 'model'>('idle');
   #progress = $state.raw<Progress | null>(null);
   #error = $state.raw<unknown>(null);
-  #finishedHere = $state.raw<ReadonlySet<Id>>(new Set());
 
   constructor(studio: Studio, runs: Runs, project: () => Project) {
     this.#studio = studio;
@@ -48,11 +47,6 @@ export class Training {
     return this.#error;
   }
 
-  /** Whether a run ended in this tab since it was opened. */
-  finishedHere(id: Id): boolean {
-    return this.#finishedHere.has(id);
-  }
-
   dismissError(): void {
     this.#error = null;
   }
@@ -67,14 +61,14 @@ export class Training {
       }
       const fitted = options.fit ? await this.#fit(project) : project;
       this.#step = 'model';
-      this.#finished(await this.#runs.start(fitted, name));
+      await this.#runs.start(fitted, name);
     });
   }
 
   resume(id: Id): Promise<void> {
     return this.#course(async () => {
       this.#step = 'model';
-      this.#finished(await this.#runs.resume(id));
+      await this.#runs.resume(id);
     });
   }
 
@@ -99,10 +93,6 @@ export class Training {
       this.#step = 'idle';
       this.#progress = null;
     }
-  }
-
-  #finished(run: Run): void {
-    this.#finishedHere = new Set([...this.#finishedHere, run.id]);
   }
 
   async #fit(project: Project): Promise<Project> {
