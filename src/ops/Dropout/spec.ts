@@ -1,3 +1,4 @@
+import { unsupported } from '../attributes';
 import type { OpSpec } from '../define';
 import { inputType } from '../shapes';
 import { inputValue, makeValue } from '../value';
@@ -14,6 +15,7 @@ export const dropoutSpec: OpSpec = {
   },
   reference: (node, inputs) => {
     const x = inputValue(node, inputs, 0);
+    if (inputs[2]?.data[0]) throw unsupported(node, 'drops at random in a finished model');
     if (node.outputs.length < 2) return [x];
     const mask = makeValue('bool', x.dims);
     mask.data.fill(1);

@@ -41,7 +41,9 @@ export const padSpec: OpSpec = {
     const { node } = context;
     const { dtype, dims } = inputType(context, 0);
     const [pads, axes] = [context.constant(1), context.constant(3)];
-    if (!pads) throw unsupported(node, 'computes its pads while it runs');
+    if (!pads || (node.inputs[3] && !axes)) {
+      return [{ dtype, dims: dims.map((_, axis): Dim => `${node.name}_${axis}`) }];
+    }
     const padding = paddingOf(node, dims.length, numbersOf(pads), axes && numbersOf(axes));
     return [
       {

@@ -22,11 +22,10 @@ export function resolveSlice(
   return starts.map((givenStart, index) => {
     const axis = normalizeAxis(node, axes ? dimAt(axes, index) : index, dims.length);
     const step = steps ? dimAt(steps, index) : 1;
-    const dim = dimAt(dims, axis);
     if (step === 0) throw shapeError(node, `step of axis ${axis}`, 'not 0', '0');
-    if (typeof dim !== 'number') {
-      throw shapeError(node, `axis ${axis}`, 'of fixed length where it is sliced', dim);
-    }
+    // Of a symbolic axis the range is not known; shape inference asks only which axes are cut.
+    const given = dimAt(dims, axis);
+    const dim = typeof given === 'number' ? given : Infinity;
     const clamp = (value: number, low: number, high: number) =>
       Math.min(high, Math.max(low, value < 0 ? value + dim : value));
     const down = step < 0;
@@ -34,6 +33,14 @@ export function resolveSlice(
     const end = down ? clamp(dimAt(ends, index), -1, dim - 1) : clamp(dimAt(ends, index), 0, dim);
     return { axis, start, step, length: Math.max(0, Math.ceil((end - start) / step)) };
   });
+}
+
+/** Whether all bounds of a Slice are known before it runs. */
+export function hasConstantRanges(
+  node: Node,
+  constant: (index: number) => Tensor | undefined,
+): boolean {
+  return node.inputs.every((name, index) => index === 0 || name === '' || constant(index));
 }
 
 /** The ranges of a Slice whose bounds are constants. */

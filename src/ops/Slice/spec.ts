@@ -1,8 +1,9 @@
+import type { Dim } from '../../onnx/graph';
 import type { OpSpec } from '../define';
 import { inputType, stridedIndex, stridesOf, dimAt } from '../shapes';
 import { inputValue, makeValue } from '../value';
 import { sliceGradient } from './gradient';
-import { constantRanges, resolveSlice } from './range';
+import { constantRanges, hasConstantRanges, resolveSlice } from './range';
 
 export const sliceSpec: OpSpec = {
   name: 'Slice',
@@ -10,13 +11,19 @@ export const sliceSpec: OpSpec = {
   inputs: [3, 5],
   infer: (context) => {
     const { dtype, dims } = inputType(context, 0);
-    const ranges = constantRanges(context.node, dims, (index) => context.constant(index));
-    return [
-      {
-        dtype,
-        dims: dims.map((dim, axis) => ranges.find((range) => range.axis === axis)?.length ?? dim),
-      },
-    ];
+    const { node } = context;
+    const constant = (index: number) => context.constant(index);
+    const unknown = (axis: number): Dim => `${node.name}_${axis}`;
+    if (!hasConstantRanges(node, constant)) {
+      return [{ dtype, dims: dims.map((_, axis) => unknown(axis)) }];
+    }
+    const ranges = constantRanges(node, dims, constant);
+    const length = (dim: Dim, axis: number): Dim => {
+      const range = ranges.find((own) => own.axis === axis);
+      if (!range) return dim;
+      return typeof dim === 'number' ? range.length : unknown(axis);
+    };
+    return [{ dtype, dims: dims.map(length) }];
   },
   reference: (node, inputs) => {
     const x = inputValue(node, inputs, 0);

@@ -160,6 +160,18 @@ describe('shape inference', () => {
     expect(() => staticType(inferShapes(smallCnn()), 'flat')).toThrow(/must be fixed/);
   });
 
+  it('leaves open what a slice of unknown bounds or of the batch gives', () => {
+    const builder = new GraphBuilder('slice');
+    const x = builder.input('x', 'float32', ['batch', 4]);
+    const bound = builder.input('bound', 'int64', [1]);
+    builder.node('Slice', [x, builder.ints([0]), bound], {}, { name: 's', outputs: ['a'] });
+    const [start, end] = [builder.ints([1, 1]), builder.ints([9, 3])];
+    builder.node('Slice', [x, start, end], {}, { name: 't', outputs: ['b'] });
+    expect(dimsOf(builder.build(), 'a')).toEqual(['s_0', 's_1']);
+    expect(dimsOf(builder.build(), 'b')).toEqual(['t_0', 2]);
+    expect(dimsOf(builder.build(), 'b', 4)).toEqual([3, 2]);
+  });
+
   it('refuses settings it does not carry out', () => {
     const builder = new GraphBuilder('ceil');
     const x = builder.input('x', 'float32', [1, 1, 4, 4]);
