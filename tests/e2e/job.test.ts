@@ -43,6 +43,9 @@ async function runJob(name: string, job: unknown): Promise<Ran> {
 const readReport = async (out: string): Promise<JobReport> =>
   JSON.parse(await readFile(join(out, 'report.json'), 'utf8')) as JobReport;
 
+/** As plain bytes: a Buffer's `slice` shares where an array's copies. */
+const readBytes = async (path: string): Promise<Uint8Array> => new Uint8Array(await readFile(path));
+
 /** Lines of a CSV without quoted line breaks. */
 async function readCsv(path: string): Promise<string[][]> {
   const text = await readFile(path, 'utf8');
@@ -139,14 +142,14 @@ describe('npm run job', () => {
         expect(actual?.replace(/^'/, '')).toBe(DATA.rows[rows[i] ?? -1]?.outcome);
       });
 
-      const result = await runInNode(await readFile(join(out, 'model.onnx')), rows, DATA);
+      const result = await runInNode(await readBytes(join(out, 'model.onnx')), rows, DATA);
       const probabilities = result['probabilities']?.data as Float32Array;
       const shown = lines.flatMap((cells) => cells.slice(3, 6).map(Number));
       expect(shown).toHaveLength(probabilities.length);
       shown.forEach((value, i) => {
         expect(Math.abs(value - (probabilities[i] ?? NaN))).toBeLessThan(1e-4);
       });
-      await runInNode(await readFile(join(out, 'model.int8.onnx')), rows, DATA);
+      await runInNode(await readBytes(join(out, 'model.int8.onnx')), rows, DATA);
     },
     180_000,
   );
@@ -173,7 +176,7 @@ describe('npm run job', () => {
 
     const lines = (await readCsv(join(first.out, 'predictions.csv'))).slice(1);
     const rows = lines.map(([row]) => Number(row));
-    const result = await runInNode(await readFile(join(first.out, 'model.onnx')), rows, DATA);
+    const result = await runInNode(await readBytes(join(first.out, 'model.onnx')), rows, DATA);
     const predicted = result['prediction']?.data as Float32Array;
     lines.forEach(([, , value], i) => {
       expect(Math.abs(Number(value) - (predicted[i] ?? NaN))).toBeLessThan(1e-4 * 40);
