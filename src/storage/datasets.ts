@@ -1,9 +1,9 @@
 /** Dataset versions: immutable, named by the hash of their manifest, shared by all projects. */
-import { hashJson } from '../core/hash';
 import type { StoreApi } from '../protocol/api';
 import type { DatasetVersion } from '../protocol/entities';
 import type { StoreContext } from './context';
 import { found } from './errors';
+import { hashRecord } from './record-hash';
 import { datasetChunks } from './references';
 
 type DatasetMethods = Pick<StoreApi, 'putDataset' | 'getDataset' | 'listDatasets'>;
@@ -12,7 +12,7 @@ export function datasetMethods(context: StoreContext): DatasetMethods {
   const { datasets } = context.core;
   return {
     async putDataset(manifest) {
-      const id = await hashJson(manifest);
+      const id = await hashRecord(manifest);
       const refs = datasetChunks(manifest);
       return context.publish(`The dataset “${manifest.name}”`, refs, [datasets], () =>
         addDataset(context, { id, createdAt: context.now(), manifest }),

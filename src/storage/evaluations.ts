@@ -1,16 +1,16 @@
 /** Evaluations and their predictions. The rows of predictions are packed into one chunk of float64. */
 import { AppError, invariant } from '../core/errors';
-import { hashJson } from '../core/hash';
 import type { StoreApi } from '../protocol/api';
 import type { Evaluation, PredictionRow } from '../protocol/entities';
 import type { StoreContext } from './context';
 import { found } from './errors';
+import { hashRecord } from './record-hash';
 import type { EvaluationRow } from './schema';
 
 type EvaluationMethods = Pick<StoreApi, 'putEvaluation' | 'listEvaluations' | 'getPredictions'>;
 
 export async function withEvaluationId(record: Omit<Evaluation, 'id'>): Promise<Evaluation> {
-  return { ...record, id: await hashJson(record) };
+  return { ...record, id: await hashRecord(record) };
 }
 
 export function evaluationMethods(context: StoreContext): EvaluationMethods {

@@ -1,9 +1,9 @@
 /** Model versions: a number in the project, a stage, and the `.onnx` file as one chunk. */
-import { hashJson } from '../core/hash';
 import type { StoreApi } from '../protocol/api';
 import type { Id, ModelVersion, Stage } from '../protocol/entities';
 import type { StoreContext } from './context';
 import { found } from './errors';
+import { hashRecord } from './record-hash';
 
 type ModelMethods = Pick<
   StoreApi,
@@ -18,7 +18,7 @@ type ModelMethods = Pick<
 
 /** The id of a model as it was made; its name, stage and trash mark may change later and the id stays. */
 export async function withModelId(record: Omit<ModelVersion, 'id'>): Promise<ModelVersion> {
-  return { ...record, id: await hashJson(record) };
+  return { ...record, id: await hashRecord(record) };
 }
 
 export function modelMethods(context: StoreContext): ModelMethods {

@@ -4,12 +4,12 @@
  * ranges and category names that a model needs to work; `contents` says so in words.
  */
 import { AppError } from '../core/errors';
-import { hashJson } from '../core/hash';
 import type { StoreApi } from '../protocol/api';
 import type { ChunkRef, DatasetManifest, DatasetVersion } from '../protocol/entities';
 import { bundleChunks, copyBundle, insertBundle, readBundle, withoutTrash } from './bundle';
 import type { Bundle } from './bundle';
 import type { StoreContext } from './context';
+import { decodeNumber, encodeNumber, hashRecord } from './record-hash';
 import { bundleSchema } from './record-schemas';
 import { datasetChunks } from './references';
 import { checked, damaged, parseJson, readContainer, writeContainer } from './zip-container';
@@ -45,7 +45,9 @@ export function projectFileMethods(context: StoreContext): ProjectFileMethods {
       const whole = withoutTrash(await readBundle(context, id));
       const bundle = withData ? whole : withoutRows(whole);
       const contents = describeContents(bundle);
-      const entries = new Map([[RECORDS, new TextEncoder().encode(encodeRecords(bundle))]]);
+      const entries = new Map([
+        [RECORDS, new TextEncoder().encode(JSON.stringify(bundle, encodeMember))],
+      ]);
       for (const ref of uniqueChunks(bundle)) {
         entries.set(chunkName(ref), new Uint8Array(await context.chunks.get(ref)));
       }
@@ -57,13 +59,17 @@ export function projectFileMethods(context: StoreContext): ProjectFileMethods {
       const { entries } = await readContainer(file);
       const records = entries.get(RECORDS);
       if (!records) throw damaged(`${RECORDS} is missing`);
-      const bundle = checked(bundleSchema, parseJson(records, RECORDS, revive), RECORDS);
+      const bundle = checked(bundleSchema, parseJson(records, RECORDS, decodeMember), RECORDS);
       await checkBundle(bundle, entries);
       const copy = await copyBundle(bundle, context.now(), bundle.project.name);
       return writeChunks(copy, new Map(entries));
     },
   };
 }
+
+/** The loss of a run that diverged is not a number that JSON knows. */
+const encodeMember = (_: string, value: unknown) => encodeNumber(value);
+const decodeMember = (_: string, value: unknown) => decodeNumber(value);
 
 const chunkName = (ref: ChunkRef) => `chunks/${ref.sha256}`;
 
@@ -129,25 +135,6 @@ function counted(count: number, noun: string): string {
   return count === 1 ? `1 ${noun}` : `${count} ${noun}s`;
 }
 
-// ---- figures that JSON lacks: the loss of a run that diverged -------------------------------------------------
-
-const NON_FINITE: ReadonlyMap<unknown, number> = new Map([
-  ['NaN', NaN],
-  ['Infinity', Infinity],
-  ['-Infinity', -Infinity],
-]);
-
-function encodeRecords(bundle: Bundle): string {
-  return JSON.stringify(bundle, (_, value: unknown) =>
-    typeof value === 'number' && !Number.isFinite(value) ? { $number: String(value) } : value,
-  );
-}
-
-function revive(_: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  return NON_FINITE.get((value as { $number?: unknown }).$number) ?? value;
-}
-
 // ---- checks that a form alone cannot make ---------------------------------------------------------------------
 
 async function checkBundle(
@@ -158,7 +145,7 @@ async function checkBundle(
     if (rowsLeftOut && datasetChunks(manifest).length > 0) {
       throw damaged(`“${manifest.name}” is said to have no rows, and has some`);
     }
-    if (!rowsLeftOut && (await hashJson(manifest)) !== id) {
+    if (!rowsLeftOut && (await hashRecord(manifest)) !== id) {
       throw damaged(`the description of “${manifest.name}” does not match its hash`);
     }
   }

@@ -24,8 +24,8 @@ const id = v.pipe(v.string(), v.regex(/^[0-9a-z-]{8,64}$/));
 export const hash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const figure = v.pipe(v.number(), v.finite());
-/** A loss may be anything once a run has diverged. */
-const loss = v.union([v.number(), v.nan()]);
+/** What was measured may be anything: a run diverged, a class had no rows. */
+const measured = v.union([v.number(), v.nan()]);
 const task = v.picklist(['classification', 'regression']);
 const executor = v.picklist(['webgpu', 'wasm', 'reference']);
 const choice = v.picklist(['auto', 'webgpu', 'wasm', 'reference']);
@@ -193,17 +193,17 @@ const run: Schema<Run> = v.strictObject({
       step: count,
       epoch: figure,
       series: v.picklist(['training', 'validation']),
-      loss,
-      metric: v.optional(loss),
-      learningRate: v.optional(loss),
-      gradNorm: v.optional(loss),
+      loss: measured,
+      metric: v.optional(measured),
+      learningRate: v.optional(measured),
+      gradNorm: v.optional(measured),
     }),
   ),
   best: v.nullable(
     v.strictObject({
       epoch: figure,
-      loss,
-      metric: loss,
+      loss: measured,
+      metric: measured,
       correct: v.optional(count),
       total: v.optional(count),
     }),
@@ -268,8 +268,8 @@ const model: Schema<ModelVersion> = v.strictObject({
   trashedAt: v.null(),
 });
 
-const estimate = v.strictObject({ value: figure, low: figure, high: figure });
-const points = v.array(v.strictObject({ threshold: loss, x: figure, y: figure }));
+const estimate = v.strictObject({ value: measured, low: measured, high: measured });
+const points = v.array(v.strictObject({ threshold: measured, x: measured, y: measured }));
 
 const report: Schema<Evaluation['report']> = v.variant('task', [
   v.strictObject({
@@ -278,8 +278,8 @@ const report: Schema<Evaluation['report']> = v.variant('task', [
     accuracy: estimate,
     correct: count,
     total: count,
-    logLoss: figure,
-    macro: v.strictObject({ precision: figure, recall: figure, f1: estimate }),
+    logLoss: measured,
+    macro: v.strictObject({ precision: measured, recall: measured, f1: estimate }),
     perClass: v.array(
       v.strictObject({
         label: text,
@@ -290,17 +290,17 @@ const report: Schema<Evaluation['report']> = v.variant('task', [
       }),
     ),
     confusion: v.array(v.array(count)),
-    roc: v.array(v.strictObject({ label: text, auc: figure, points })),
-    pr: v.array(v.strictObject({ label: text, averagePrecision: figure, points })),
+    roc: v.array(v.strictObject({ label: text, auc: measured, points })),
+    pr: v.array(v.strictObject({ label: text, averagePrecision: measured, points })),
     reliability: v.strictObject({
-      ece: figure,
+      ece: measured,
       bins: v.array(
         v.strictObject({
-          low: figure,
-          high: figure,
+          low: measured,
+          high: measured,
           count,
-          confidence: figure,
-          accuracy: figure,
+          confidence: measured,
+          accuracy: measured,
         }),
       ),
     }),
@@ -312,7 +312,7 @@ const report: Schema<Evaluation['report']> = v.variant('task', [
     r2: estimate,
     total: count,
     residuals: v.strictObject({
-      histogram: v.array(v.strictObject({ low: figure, high: figure, count })),
+      histogram: v.array(v.strictObject({ low: measured, high: measured, count })),
     }),
   }),
 ]);
@@ -328,9 +328,9 @@ const evaluation: Schema<EvaluationRow> = v.strictObject({
   rows: count,
   report,
   latency: v.strictObject({
-    medianMs: figure,
-    p95Ms: figure,
-    rowsPerSecond: figure,
+    medianMs: measured,
+    p95Ms: measured,
+    rowsPerSecond: measured,
     provider: text,
   }),
   bytes: count,

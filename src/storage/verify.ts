@@ -1,9 +1,9 @@
 /** The store's invariants, checked one by one. Every problem is a sentence; none is healthy. */
 import { AppError } from '../core/errors';
-import { hashJson } from '../core/hash';
 import type { ChunkRef } from '../protocol/entities';
 import type { Bundle } from './bundle';
 import type { StoreContext } from './context';
+import { hashRecord } from './record-hash';
 import {
   checkpointChunks,
   evaluationChunks,
@@ -37,7 +37,7 @@ export async function verifyStore(context: StoreContext): Promise<readonly strin
   }));
   problems.push(...danglingReferences(all), ...brokenRules(all));
   for (const { id, manifest, rowsLeftOut } of all.datasets) {
-    if (!rowsLeftOut && (await hashJson(manifest)) !== id) {
+    if (!rowsLeftOut && (await hashRecord(manifest)) !== id) {
       problems.push(`The manifest of dataset ${id} does not match its id.`);
     }
   }

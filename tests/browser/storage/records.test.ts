@@ -258,6 +258,11 @@ describe('runs, models, evaluations', () => {
       format: 1,
       createdAt: expect.any(Number),
     });
+    // What could not be measured is kept as it is.
+    const draft = evaluationDraft(projectId, modelId, datasetId);
+    const unmeasured = { ...draft.latency, medianMs: NaN };
+    await store.putEvaluation({ ...draft, latency: unmeasured }, []);
+    expect((await store.listEvaluations(projectId))[1]?.latency).toEqual(unmeasured);
     const empty = await store.putEvaluation(evaluationDraft(projectId, modelId, datasetId), []);
     expect(await store.getPredictions(empty.id)).toEqual([]);
   });
