@@ -8,6 +8,9 @@ import type { PlannedColumn } from './columns-plan';
 import type { Target } from './target';
 
 const MOST_ROWS = 5000;
+/** Wide tables are judged on fewer rows, but never on fewer than a thousand. */
+const MOST_CELLS = 1e6;
+const ENOUGH_ROWS = 1000;
 const FOLDS = 3;
 const MOST_INTERVALS = 256;
 const LEAST_ROWS = 20;
@@ -26,11 +29,13 @@ export async function suspiciousColumns(
   target: Target,
   plan: readonly PlannedColumn[],
 ): Promise<SuspiciousColumn[]> {
-  const rows = sampleRows(target.values);
+  const used = plan.filter((planned) => planned.used).length;
+  const most = Math.min(MOST_ROWS, Math.max(ENOUGH_ROWS, Math.floor(MOST_CELLS / used)));
+  const rows = sampleRows(target.values, most);
   if (rows.length < LEAST_ROWS) return [];
   const found: SuspiciousColumn[] = [];
-  for (const [index, { column, used }] of plan.entries()) {
-    if (!used) continue;
+  for (const [index, { column, used: wanted }] of plan.entries()) {
+    if (!wanted) continue;
     // A table of thousands of columns must not keep the worker from answering.
     if (index % 32 === 31) await new Promise((resolve) => setTimeout(resolve));
     const score = oneColumnScore(await table.column(column.name), target, rows);
@@ -40,13 +45,13 @@ export async function suspiciousColumns(
 }
 
 /** Evenly spaced rows that have a target, so that sorted files are seen whole. */
-function sampleRows(values: Float64Array): Uint32Array {
+function sampleRows(values: Float64Array, most: number): Uint32Array {
   const usable: number[] = [];
   values.forEach((value, row) => {
     if (!Number.isNaN(value)) usable.push(row);
   });
-  const step = Math.max(1, usable.length / MOST_ROWS);
-  const count = Math.min(usable.length, MOST_ROWS);
+  const step = Math.max(1, usable.length / most);
+  const count = Math.min(usable.length, most);
   return Uint32Array.from({ length: count }, (_, index) => usable[Math.floor(index * step)] ?? 0);
 }
 
@@ -85,27 +90,22 @@ const ANY = -2;
 function groupsOf(column: Column, rows: Uint32Array): Int32Array {
   if (column.storage === 'codes') return Int32Array.from(rows, (row) => column.codes[row] ?? -1);
   const values = Float64Array.from(rows, (row) => column.values[row] ?? Number.NaN);
-  const distinct = [...new Set(values)]
-    .filter((value) => !Number.isNaN(value))
-    .sort((a, b) => a - b);
+  const sorted = values.filter((value) => !Number.isNaN(value)).sort();
+  const distinct = sorted.filter((value, index) => index === 0 || value !== sorted[index - 1]);
   // Six rows an interval leave four to learn its answer from.
   const intervals = Math.min(MOST_INTERVALS, Math.max(2, Math.floor(rows.length / 6)));
   let cuts = distinct;
   if (distinct.length > intervals) {
-    const sorted = values.filter((value) => !Number.isNaN(value)).sort();
-    cuts = [
-      ...new Set(
-        Array.from({ length: intervals }, (_, index) => {
-          return sorted[Math.floor((index * sorted.length) / intervals)] ?? 0;
-        }),
-      ),
-    ];
+    const quantiles = Float64Array.from({ length: intervals }, (_, index) => {
+      return sorted[Math.floor((index * sorted.length) / intervals)] ?? 0;
+    });
+    cuts = quantiles.filter((value, index) => index === 0 || value !== quantiles[index - 1]);
   }
   return Int32Array.from(values, (value) => (Number.isNaN(value) ? -1 : lastAtMost(cuts, value)));
 }
 
 /** Index of the last of the ascending `cuts` that is not above `value`. */
-function lastAtMost(cuts: readonly number[], value: number): number {
+function lastAtMost(cuts: Float64Array, value: number): number {
   let low = 0;
   let high = cuts.length;
   while (low < high) {

@@ -6,7 +6,8 @@ import { isMissing, parseNumber, trimmed } from './values';
 import type { ColumnGuess } from './dialect';
 import type { NumberFormat } from './values';
 
-const CHUNK = 1 << 16;
+const FIRST_CHUNK = 1 << 9;
+const LARGEST_CHUNK = 1 << 16;
 
 /** Values of a column as they are kept: numbers with NaN for missing, or codes with -1 for missing. */
 export type ColumnValues =
@@ -17,16 +18,54 @@ export type ColumnValues =
       readonly vocabulary: readonly string[];
     };
 
+type Cells = Float64Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+
+/** A typed array that grows by chunks: small ones first, because a table may have ten thousand columns. */
+class Growing<T extends Cells> {
+  readonly #make: (length: number) => T;
+  #full: T[] = [];
+  #chunk: T;
+  #at = 0;
+  #length = 0;
+
+  constructor(make: (length: number) => T) {
+    this.#make = make;
+    this.#chunk = make(0);
+  }
+
+  push(value: number): void {
+    if (this.#at === this.#chunk.length) {
+      if (this.#at > 0) this.#full.push(this.#chunk);
+      this.#chunk = this.#make(Math.min(LARGEST_CHUNK, Math.max(FIRST_CHUNK, this.#length)));
+      this.#at = 0;
+    }
+    this.#chunk[this.#at++] = value;
+    this.#length++;
+  }
+
+  /** All values as one array; what was collected is let go. */
+  take(): T {
+    const all = this.#make(this.#length);
+    let at = 0;
+    for (const chunk of [...this.#full, this.#chunk.subarray(0, this.#at)]) {
+      all.set(chunk, at);
+      at += chunk.length;
+    }
+    this.#full = [];
+    this.#chunk = this.#make(0);
+    return all;
+  }
+}
+
 export class ColumnBuilder {
   readonly name: string;
   readonly #guess: ColumnGuess;
   #missing = 0;
-  #rows = 0;
   /** Which notations every cell so far allows. */
   #point = true;
   #comma = true;
-  #numbers: Float64Array<ArrayBuffer>[] = [];
-  #codes: Int32Array<ArrayBuffer>[] = [];
+  #numbers = new Growing((length) => new Float64Array(length));
+  readonly #codes = new Growing((length) => new Int32Array(length));
   readonly #dictionary = new Map<string, number>();
 
   constructor(name: string, guess: ColumnGuess) {
@@ -40,23 +79,21 @@ export class ColumnBuilder {
 
   push(cell: string): void {
     const text = trimmed(cell);
-    const offset = this.#rows & (CHUNK - 1);
-    this.#rows++;
-    const missing = isMissing(text);
-    if (missing) this.#missing++;
     if (this.#guess === 'text') {
-      if (offset === 0) this.#codes.push(new Int32Array(CHUNK));
-      const chunk = this.#codes.at(-1);
-      if (chunk) chunk[offset] = missing ? -1 : this.#code(text);
+      const missing = isMissing(text);
+      if (missing) this.#missing++;
+      this.#codes.push(missing ? -1 : this.#code(text));
       return;
     }
-    const value = missing ? Number.NaN : parseNumber(text, this.#guess);
-    if (!missing && Number.isNaN(value)) this.#disprove(this.#guess);
-    if (!missing) this.#checkOther(text);
-    if (!this.#allows(this.#guess)) return;
-    if (offset === 0) this.#numbers.push(new Float64Array(CHUNK));
-    const chunk = this.#numbers.at(-1);
-    if (chunk) chunk[offset] = value;
+    // Most cells are numbers: the list of missing words is only asked when a cell is not.
+    const value = parseNumber(text, this.#guess);
+    if (!Number.isNaN(value)) this.#checkOther(text, this.#guess);
+    else if (isMissing(text)) this.#missing++;
+    else {
+      this.#disprove(this.#guess);
+      this.#checkOther(text, this.#guess);
+    }
+    if (this.#allows(this.#guess)) this.#numbers.push(value);
   }
 
   /** What the column has to be read as, now that all rows were seen; equal to the guess when it held. */
@@ -69,19 +106,10 @@ export class ColumnBuilder {
   /** Joins the chunks; the builder is spent. */
   finish(): ColumnValues {
     if (this.#guess === 'text') {
-      const codes = new Int32Array(this.#rows);
-      this.#codes.forEach((chunk, index) =>
-        codes.set(chunk.subarray(0, this.#rows - index * CHUNK), index * CHUNK),
-      );
-      this.#codes = [];
-      return { storage: 'codes', codes, vocabulary: [...this.#dictionary.keys()] };
+      const vocabulary = [...this.#dictionary.keys()];
+      return { storage: 'codes', codes: this.#codes.take(), vocabulary };
     }
-    const values = new Float64Array(this.#rows);
-    this.#numbers.forEach((chunk, index) =>
-      values.set(chunk.subarray(0, this.#rows - index * CHUNK), index * CHUNK),
-    );
-    this.#numbers = [];
-    return { storage: 'float64', values };
+    return { storage: 'float64', values: this.#numbers.take() };
   }
 
   #allows(format: NumberFormat): boolean {
@@ -91,13 +119,15 @@ export class ColumnBuilder {
   #disprove(format: NumberFormat): void {
     if (format === 'point') this.#point = false;
     else this.#comma = false;
-    this.#numbers = [];
+    this.#numbers = new Growing((length) => new Float64Array(length));
   }
 
   /** The other notation must be judged over all rows too, in case the guess fails at the last one. */
-  #checkOther(text: string): void {
-    const other = this.#guess === 'point' ? 'comma' : 'point';
-    if (!this.#allows(other) || /^-?\d+$/.test(text)) return;
+  #checkOther(text: string, guess: NumberFormat): void {
+    const other = guess === 'point' ? 'comma' : 'point';
+    if (!this.#allows(other)) return;
+    // Without a mark both notations read the same number, or both none.
+    if (this.#allows(guess) && !text.includes('.') && !text.includes(',')) return;
     if (Number.isNaN(parseNumber(text, other))) {
       if (other === 'point') this.#point = false;
       else this.#comma = false;
