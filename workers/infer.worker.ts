@@ -2,7 +2,7 @@
 import '../src/core/trusted-types';
 import * as Comlink from 'comlink';
 import { AppError } from '../src/core/errors';
-import { writeCsv } from '../src/data/csv-write';
+import { writeCsv } from '../src/core/csv-write';
 import { createInferApi } from '../src/inference/api';
 import { createOrtRuntime } from '../src/inference/ort';
 import type { InferApi, StoreApi } from '../src/protocol/api';

@@ -2,7 +2,7 @@
  * A job from beginning to end through the same services as the screens: import, baselines, training, compression,
  * one opening of the sealed test part, and a report. `npm run job` and `npm run demo` drive it in Chromium.
  */
-import { writeCsv } from '../data/csv-write';
+import { writeCsv } from '../core/csv-write';
 import { judgeGate } from '../evaluation/gates';
 import { AppError } from '../core/errors';
 import type { OnProgress, RawPart } from '../protocol/api';

@@ -1,5 +1,5 @@
 /** The project's own source files with their imports, read as text: what the architecture tests look at. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -62,6 +62,8 @@ function resolve(from: string, specifier: string, known: ReadonlySet<string>): s
   if (!specifier.startsWith('.')) return null;
   const base = join(dirname(from), specifier.replace(/\?.*$/, ''));
   const target = [base, `${base}.ts`, `${base}.svelte.ts`].find((path) => known.has(path));
+  // A file of the project outside src and workers, such as package.json, belongs to no area.
+  if (target === undefined && existsSync(join(ROOT, base))) return null;
   if (target === undefined) throw new Error(`${from} imports ${specifier}, which is not there.`);
   return target;
 }

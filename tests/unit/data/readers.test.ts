@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import Papa from 'papaparse';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/core/errors';
-import { writeCsv } from '../../../src/data/csv-write';
+import { writeCsv } from '../../../src/core/csv-write';
 import { READ_LIMITS } from '../../../src/data/readers/limits';
 import { parseCells, parseTable } from '../../../src/data/readers/table';
 import { Tokenizer } from '../../../src/data/readers/tokenizer';

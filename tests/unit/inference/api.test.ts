@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../../src/core/hash';
 import { PhiloxStream } from '../../../src/core/philox';
-import { neutralised, writeCsv } from '../../../src/data/csv-write';
+import { neutralised, writeCsv } from '../../../src/core/csv-write';
 import { createInferApi } from '../../../src/inference/api';
 import type { Graph } from '../../../src/onnx/graph';
 import { writeModel } from '../../../src/onnx/writer';
