@@ -1,6 +1,6 @@
 /** A square to draw in, by mouse, touch or pen, or by arrow keys and space; and the small picture the model sees. */
 import type { Tensor } from '../../onnx/graph';
-import { inkOfAlpha, preprocessDigit } from '../digit-preprocess';
+import { inkOfAlpha, preprocessDigit } from '../../core/digit-preprocess';
 
 const SIDE = 280;
 const PEN = 22;

