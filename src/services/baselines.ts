@@ -4,14 +4,14 @@
  */
 import type { DatasetVersion, Id, RunConfig } from '../protocol/entities';
 import { BLUEPRINTS, linearBaselineTraining } from './defaults';
-import type { Device } from './device';
+import type { DeviceChoice } from './device';
 import { startRun } from './runs';
 import type { FinishedRun, RunListener } from './runs';
-import type { Workers } from './workers';
+import type { WorkerSet } from './workers';
 
 export async function startBaselines(
-  workers: Workers,
-  device: Device,
+  workers: WorkerSet,
+  device: DeviceChoice,
   projectId: Id,
   config: RunConfig,
   dataset: DatasetVersion,

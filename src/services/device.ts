@@ -3,7 +3,7 @@ import { version as codeVersion } from '../../package.json';
 import { AppError } from '../core/errors';
 import type { OnProgress, ProbeReport } from '../protocol/api';
 import type { ExecutorChoice, ExecutorName } from '../protocol/entities';
-import type { Workers } from './workers';
+import type { WorkerSet } from './workers';
 
 const SETTING = 'device-probe';
 
@@ -12,11 +12,14 @@ interface KeptProbe {
   readonly report: ProbeReport;
 }
 
+/** What a run needs to know of the device. */
+export type DeviceChoice = Pick<Device, 'choose'>;
+
 export class Device {
-  readonly #workers: Workers;
+  readonly #workers: WorkerSet;
   #report: Promise<ProbeReport> | null = null;
 
-  constructor(workers: Workers) {
+  constructor(workers: WorkerSet) {
     this.#workers = workers;
   }
 

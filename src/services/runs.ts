@@ -8,8 +8,8 @@ import { AppError } from '../core/errors';
 import type { Prepared, TrainEvent, TrainOutcome } from '../protocol/api';
 import type { ExecutorName, Id, ModelVersion, Run, RunConfig } from '../protocol/entities';
 import { moved } from './bridge';
-import type { Device } from './device';
-import type { Workers } from './workers';
+import type { DeviceChoice } from './device';
+import type { WorkerSet } from './workers';
 
 export type RunEvent =
   | TrainEvent
@@ -46,8 +46,8 @@ const CHECKPOINT_SECONDS = 5;
 const LOSS_WINDOW_MS = 5 * 60_000;
 
 export async function startRun(
-  workers: Workers,
-  device: Device,
+  workers: WorkerSet,
+  device: DeviceChoice,
   request: RunRequest,
   listener: RunListener,
 ): Promise<RunHandle> {
@@ -84,8 +84,8 @@ export async function startRun(
 
 /** Goes on from the run's last checkpoint, on the executor that it ran on. */
 export async function resumeRun(
-  workers: Workers,
-  device: Device,
+  workers: WorkerSet,
+  device: DeviceChoice,
   runId: Id,
   listener: RunListener,
 ): Promise<RunHandle> {
@@ -102,7 +102,7 @@ export async function resumeRun(
 }
 
 class RunCourse {
-  readonly #workers: Workers;
+  readonly #workers: WorkerSet;
   readonly #prepared: Prepared;
   readonly #listener: RunListener;
   readonly #constant: boolean;
@@ -110,7 +110,7 @@ class RunCourse {
   #losses: number[] = [];
 
   constructor(
-    workers: Workers,
+    workers: WorkerSet,
     run: Run,
     prepared: Prepared,
     listener: RunListener,

@@ -41,6 +41,7 @@ import { Device } from './device';
 import { resumeRun, startRun } from './runs';
 import type { FinishedRun, RunHandle, RunListener } from './runs';
 import { Workers } from './workers';
+import type { WorkerSet } from './workers';
 
 /** Rows that static quantisation looks at to choose its ranges. */
 const CALIBRATION_ROWS = 512;
@@ -63,10 +64,10 @@ export interface Evaluated {
 }
 
 export class Studio {
-  readonly workers: Workers;
+  readonly workers: WorkerSet;
   readonly device: Device;
 
-  constructor(workers = new Workers()) {
+  constructor(workers: WorkerSet = new Workers()) {
     this.workers = workers;
     this.device = new Device(workers);
   }
@@ -134,7 +135,7 @@ export class Studio {
 
   async #goal(
     wanted: NewProject,
-    data: Workers['data'],
+    data: WorkerSet['data'],
   ): Promise<{ target: string; task: TaskType }> {
     const { target, task, datasetId } = wanted;
     if (target !== undefined && task !== undefined) return { target, task };

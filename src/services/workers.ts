@@ -10,6 +10,9 @@ import type { Async } from './bridge';
 /** A training step on the reference executor, or a first compile, may hold the train worker for long. */
 const TRAIN_DEADLINE_MS = 120_000;
 
+/** What the use cases need of the workers; tests give their own. */
+export type WorkerSet = Pick<Workers, keyof Workers>;
+
 export class Workers {
   readonly #store: WorkerBridge<StoreApi>;
   readonly #data: WorkerBridge<DataApi>;

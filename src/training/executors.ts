@@ -17,7 +17,9 @@ export async function openExecutor(name: ExecutorName): Promise<OpenedExecutor> 
     case 'wasm': {
       const { createWasmExecutor } = await import('../engine/wasm/executor');
       const executor = await createWasmExecutor();
-      return { executor, label: 'the processor' };
+      const { threads } = executor;
+      const label = threads === 1 ? 'the processor, 1 thread' : `the processor, ${threads} threads`;
+      return { executor, label };
     }
     case 'reference': {
       const { createReferenceExecutor } = await import('../engine/reference/executor');
