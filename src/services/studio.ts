@@ -63,6 +63,14 @@ export interface Evaluated {
   readonly predictions: EvaluateResult['predictions'];
 }
 
+export interface AnsweredTable {
+  /** The person's table with prediction and confidence columns. */
+  readonly csv: ArrayBuffer;
+  readonly rows: number;
+  /** What was odd about the table, in words. */
+  readonly findings: readonly string[];
+}
+
 export class Studio {
   readonly workers: WorkerSet;
   readonly device: Device;
@@ -376,7 +384,7 @@ export class Studio {
     modelId: Id,
     file: Blob,
     onProgress: OnProgress,
-  ): Promise<ArrayBuffer> {
+  ): Promise<AnsweredTable> {
     const { data, infer, store } = this.workers;
     const { recipe, name, file: bytes } = await store.getModel(modelId);
     if (recipe === null) {
@@ -387,7 +395,8 @@ export class Studio {
       );
     }
     const table = await data.readForPrediction(callId, file, recipe, onProgress);
-    return infer.predictTable(callId, bytes, recipe, table, onProgress);
+    const csv = await infer.predictTable(callId, bytes, recipe, table, onProgress);
+    return { csv, rows: table.rows.length, findings: table.findings };
   }
 
   /** Cancels a long call wherever it runs. */

@@ -1,0 +1,120 @@
+import { count } from './plural';
+
+export const tryOut = {
+  title: 'Try',
+  sub: (target: string) => `Ask it for ${target}, and look at what it says.`,
+  tabs: { one: 'One', file: 'A whole file', export: 'Export' },
+  model: 'Model',
+  champion: 'champion',
+  noModel: 'There is no model yet. Train one, and ask it here.',
+  noModelGo: 'Train a model',
+  noRecipe:
+    'This model came without the description of its columns, so nothing can be filled in for it. Choose another, or export it.',
+  input: 'What is known',
+  typical: 'Typical values',
+  seen: (low: string, high: string) => `${low} to ${high} in training; empty for unknown`,
+  outside: (low: string, high: string) => `outside what it has seen (${low} to ${high})`,
+  outsideNote: (columns: string) =>
+    `Outside what it has seen: ${columns}. It can only guess there, however sure it looks.`,
+  unknown: 'unknown',
+  other: 'something else',
+  otherNote: 'A value that was not in training counts as “something else”.',
+  rows: {
+    title: 'A real row',
+    text: 'From the checking part, which it was not trained on. The sealed rows stay sealed.',
+    pick: 'Row of the checking part',
+    previous: 'Previous row',
+    next: 'Next row',
+    any: 'Any row',
+    use: 'Fill in',
+    truth: (row: string, column: string, truth: string) =>
+      `Row ${row} of the table. Its ${column}: ${truth}.`,
+    of: (n: number) => `of ${n}`,
+    loading: 'Reading the checking part',
+  },
+  draw: {
+    title: 'Draw',
+    label:
+      'Drawing area. Draw with a pointer; or move the pen with the arrow keys and put it down or lift it with Space.',
+    keys: 'By keyboard: arrow keys move the pen, Space puts it down and lifts it, Delete clears.',
+    clear: 'Clear',
+    down: 'Pen down',
+    up: 'Pen up',
+    sees: 'The model sees',
+    seesText: 'cropped, scaled and centred by its mass, as the training pictures were',
+    seesLabel: (side: number) => `What the model sees, ${side} × ${side} dots`,
+    empty: 'Draw something, and the bars move.',
+  },
+  answer: 'What it says',
+  waiting: 'Asking the model',
+  bars: (column: string) => `How sure it is of each ${column}`,
+  says: (label: string, share: string) => `It says ${label}, and is ${share} sure.`,
+  bothSay: (label: string) => `Its companion says ${label} too.`,
+  othersSay: (label: string) => `Its companion says ${label} instead.`,
+  restClasses: (n: number) => `The other ${count(n, 'class', 'classes')} are less likely.`,
+  predicts: (column: string) => `Predicted ${column}`,
+  off: (mae: string, low: string, high: string) =>
+    `On the rows it was judged on it was off by ${mae} on average (with 95 % confidence ${low} to ${high}).`,
+  unjudged: 'How far off it may be is not known before it is evaluated.',
+  float: 'float32',
+  int8: 'int8',
+  imported: 'imported',
+  time: (name: string, ms: string) => `${name}: ${ms}`,
+  sure: 'Sure means: of the rows it calls this sure, about that share is right if it is well calibrated. Evaluate shows whether it is.',
+  file: {
+    title: 'Answer a whole table',
+    text: (columns: string) =>
+      `A CSV file with these columns, in any order: ${columns}. It comes back as it was, with the prediction added.`,
+    drop: 'Drop the CSV file here',
+    dropHere: 'Let go to answer it',
+    choose: 'Choose a file',
+    reading: (name: string) => `Reading ${name}`,
+    done: (rows: number, name: string) => `${count(rows, 'row', 'rows')} answered: ${name}`,
+    save: 'Save the answers',
+    adds: (columns: string) =>
+      `Added at the end of each row: ${columns}. The order of the rows is kept; a cell that begins like a formula is made plain text.`,
+    prediction: 'prediction',
+    confidence: 'confidence and the probability of each class',
+    picturesOnly: 'This model takes pictures. Draw one under “One”, or take the exported page.',
+  },
+  export: {
+    contains: 'In it',
+    onnx: {
+      title: 'ONNX file',
+      text: 'The model itself, with the preparation of the columns inside. Runs in every ONNX runtime.',
+      inside: 'weights, column and category names; no rows',
+      insidePictures: 'weights and class names; no pictures',
+      go: 'Save the ONNX file',
+    },
+    page: {
+      title: 'A page of its own',
+      text: 'One HTML file that runs the model without a network: open it from a disk or send it to somebody.',
+      inside: 'the same model, and the program that runs it; no rows',
+      go: 'Save the page',
+    },
+    project: {
+      title: 'Project file',
+      text: 'Everything to go on elsewhere: drop the file on Home to open it.',
+      insideData: 'settings, runs, models, evaluations with their predictions, and all rows',
+      insidePlain:
+        'settings, runs, models and evaluations, column and category names; no rows and no predictions row by row',
+      withData: 'With its rows',
+      go: 'Save the project file',
+    },
+    job: {
+      title: 'Job file',
+      text: 'The settings as JSON, for “npm run job” and for other projects.',
+      inside:
+        'names of columns, goal, preparation, split, model and training settings; no rows, no weights',
+      go: 'Save the job file',
+      open: 'Open a job file',
+      opened: (name: string) =>
+        `The settings of ${name} are taken over. Undo brings the old ones back.`,
+      noTarget: (target: string) =>
+        `The job predicts “${target}”, but this project's data has no such column. Open it in a project on the data that it was made for.`,
+      notText: 'The job file could not be read.',
+    },
+    saved: (name: string) => `${name} is saved.`,
+    making: 'Making the page',
+  },
+};
