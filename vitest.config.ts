@@ -40,6 +40,8 @@ export default defineConfig({
       {
         extends: true,
         plugins: [svelte()],
+        // Found before the first test: a dependency found late reloads the page under a running test.
+        optimizeDeps: { entries: ['tests/browser/**/*.test.ts', 'src/ui/**/*.svelte'] },
         server: {
           headers: {
             'Cross-Origin-Opener-Policy': 'same-origin',

@@ -23,7 +23,7 @@ export const home = {
     guess: (guess: string) => `looks like a ${guess}`,
     right: 'right',
     wrong: (actual: string) => `no, it is a ${actual}`,
-    how: 'Guessed by the most similar of 200 others. A network does much better.',
+    how: 'Guessed by the most similar of 120 others. A network does much better.',
   },
   start: 'Start',
   own: {

@@ -82,7 +82,7 @@ export const tryOut = {
     onnx: {
       title: 'ONNX file',
       text: 'The model itself, with the preparation of the columns inside. Runs in every ONNX runtime.',
-      inside: 'weights, column and category names; no rows',
+      inside: 'weights, column and category names, ranges and averages of numbers; no rows',
       insidePictures: 'weights and class names; no pictures',
       go: 'Save the ONNX file',
     },

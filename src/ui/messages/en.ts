@@ -5,10 +5,12 @@
 import { charts } from './en-charts';
 import { common } from './en-common';
 import { data } from './en-data';
+import { evaluate } from './en-evaluate';
 import { goal } from './en-goal';
 import { home } from './en-home';
 import { model } from './en-model';
 import { shell } from './en-shell';
 import { train } from './en-train';
+import { tryOut } from './en-try';
 
-export const en = { common, charts, shell, home, data, goal, model, train };
+export const en = { common, charts, shell, home, data, goal, model, train, evaluate };
