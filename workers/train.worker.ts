@@ -25,10 +25,7 @@ const train = createTrainApi({
         ),
     };
   },
-  async probe(onProgress) {
-    const { probe } = await import('../src/engine/probe');
-    return probe(onProgress);
-  },
+  probe: async (onProgress) => (await import('../src/engine/probe')).probe(onProgress),
 });
 
 const api: TrainApi = {
