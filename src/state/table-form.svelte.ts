@@ -54,8 +54,8 @@ export class TableForm {
   fill(inputs: ModelInputs): void {
     for (const { name, data } of inputs) {
       if (name === 'numeric') {
-        this.#numbers = Array.from(data, (value) =>
-          Number.isNaN(Number(value)) ? null : Number(Number(value).toPrecision(7)),
+        this.#numbers = Array.from(data, Number).map((value) =>
+          Number.isNaN(value) ? null : Number(value.toPrecision(7)),
         );
       }
       if (name === 'categorical') this.#codes = Array.from(data, Number);

@@ -8,13 +8,18 @@ export async function saveProject(app: App, project: Project, withData: boolean)
   try {
     const { store } = await app.studio();
     const { bytes, contents } = await store.exportProject(project.id, { withData });
-    download(`${project.name.replace(/[^\p{L}\p{N} _-]/gu, '')}.terrarium`, new Blob([bytes]));
+    download(`${fileName(project.name)}.terrarium`, new Blob([bytes]));
     app.toasts.say(m.home.exported(contents.join(', ')));
     return true;
   } catch (error) {
     app.toasts.fail(error);
     return false;
   }
+}
+
+/** A name that every file system takes. */
+export function fileName(name: string): string {
+  return name.replace(/[^\p{L}\p{N} _-]/gu, '').trim() || 'terrarium';
 }
 
 export function download(name: string, blob: Blob): void {

@@ -13,4 +13,4 @@ import { shell } from './en-shell';
 import { train } from './en-train';
 import { tryOut } from './en-try';
 
-export const en = { common, charts, shell, home, data, goal, model, train, evaluate };
+export const en = { common, charts, shell, home, data, goal, model, train, evaluate, tryOut };
