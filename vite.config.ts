@@ -27,7 +27,9 @@ function contentPolicy(): Plugin {
   };
 }
 
-const { 'Content-Security-Policy': _, ...isolation } = SECURITY_HEADERS;
+const isolation = Object.fromEntries(
+  Object.entries(SECURITY_HEADERS).filter(([name]) => name.startsWith('Cross-Origin')),
+);
 
 export default defineConfig({
   // Relative addresses, so that dist/ works from any sub-path.
@@ -65,6 +67,11 @@ export default defineConfig({
     }),
   ],
   worker: { format: 'es' },
-  build: { target: 'es2023', modulePreload: { polyfill: false }, assetsInlineLimit: 0 },
+  build: {
+    target: 'es2023',
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    rolldownOptions: { checks: { bundlerTimings: false } },
+  },
   server: { headers: isolation },
 });

@@ -79,12 +79,13 @@ async function stepShown(page: Page): Promise<number> {
 
 it('a run whose browser was killed is offered again and goes on from its checkpoint', async () => {
   own = await start();
-  await own.page.goto(`${server.url}#/new/digits`);
-  await expect.poll(() => stepShown(own!.page), { timeout: 90_000 }).toBeGreaterThan(0);
+  const first = own.page;
+  await first.goto(`${server.url}#/new/digits`);
+  await expect.poll(() => stepShown(first), { timeout: 90_000 }).toBeGreaterThan(0);
   // Longer than the time between two checkpoints.
-  await own.page.waitForTimeout(9_000);
-  const killedAt = await stepShown(own.page);
-  const address = own.page.url();
+  await first.waitForTimeout(9_000);
+  const killedAt = await stepShown(first);
+  const address = first.url();
   expect(killedAt).toBeGreaterThan(2);
   await kill(own);
 
