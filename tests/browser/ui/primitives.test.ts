@@ -147,7 +147,7 @@ describe('VirtualTable', () => {
     });
     await expect.element(screen.getByText('row 0', { exact: true })).toBeVisible();
     expect(document.querySelectorAll('tbody tr').length).toBeLessThan(60);
-    const box = screen.getByRole('region', { name: 'Rows' }).element();
+    const box = screen.getByRole('group', { name: 'Rows' }).element();
     box.scrollTop = box.scrollHeight;
     await expect.element(screen.getByText('row 199999', { exact: true })).toBeVisible();
     expect(onwindow.mock.lastCall?.[1]).toBe(199_999);
@@ -168,6 +168,27 @@ describe('charts that are pressed', () => {
     expect(onselect).toHaveBeenLastCalledWith(1);
     await screen.rerender({ ...base, selected: 1 });
     await screen.getByRole('button', { name: /^Gentoo/ }).click();
+    expect(onselect).toHaveBeenLastCalledWith(null);
+  });
+
+  test('thin bars are one control, by mouse and by keyboard', async () => {
+    const onselect = vi.fn();
+    const bars = Array.from({ length: 20 }, (_, index) => ({
+      label: `${index}`,
+      count: index + 1,
+      stacks: [],
+    }));
+    const base = { label: 'Bill', sentence: '', bars, classes: [], rows: 210, onselect };
+    const screen = await render(StackedHistogram, { ...base, selected: null });
+    const slider = screen.getByRole('slider', { name: 'Bill' });
+    (slider.element().querySelector('[data-bar="12"]') as HTMLElement).click();
+    expect(onselect).toHaveBeenLastCalledWith(12);
+    await screen.rerender({ ...base, selected: 12 });
+    await expect.element(slider).toHaveAttribute('aria-valuetext', '12: 13');
+    (slider.element() as HTMLElement).focus();
+    await userEvent.keyboard('{ArrowRight}');
+    expect(onselect).toHaveBeenLastCalledWith(13);
+    await userEvent.keyboard('{Escape}');
     expect(onselect).toHaveBeenLastCalledWith(null);
   });
 
