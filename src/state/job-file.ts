@@ -1,5 +1,6 @@
 /** A project's settings as a job file and back: what is saved opens again, here or with `npm run job`. */
 import { AppError } from '../core/errors';
+import { canonicalJson } from '../core/hash';
 import type { DatasetVersion, Project, ProjectEdit } from '../protocol/entities';
 import { parseJobText } from '../protocol/job';
 import { jobOf, projectSettings } from '../services/job-settings';
@@ -23,10 +24,14 @@ export function jobEdit(
   if (target !== null && !targetsOf(dataset.manifest).includes(target)) {
     throw new AppError('job/target', noTarget(target), { target });
   }
-  return {
+  const edit: ProjectEdit = {
     ...projectSettings(job, project),
     target,
     task: job.goal?.task ?? project.task,
     gates: job.goal?.gates ?? project.gates,
   };
+  // A file may write the same settings in another order; that is no edit.
+  const keys = Object.keys(edit) as (keyof ProjectEdit)[];
+  const changed = keys.filter((key) => canonicalJson(edit[key]) !== canonicalJson(project[key]));
+  return Object.fromEntries(changed.map((key) => [key, edit[key]]));
 }

@@ -49,6 +49,7 @@ export const tryOut = {
   waiting: 'Asking the model',
   bars: (column: string) => `How sure it is of each ${column}`,
   says: (label: string, share: string) => `It says ${label}, and is ${share} sure.`,
+  over: (share: string) => `over ${share}`,
   bothSay: (label: string) => `Its companion says ${label} too.`,
   othersSay: (label: string) => `Its companion says ${label} instead.`,
   restClasses: (n: number) => `The other ${count(n, 'class', 'classes')} are less likely.`,
