@@ -25,7 +25,8 @@ import { DEFAULT_SEED } from './defaults';
 import { projectSettings } from './job-settings';
 import type { FinishedRun, RunEvent } from './runs';
 import { openStudio } from './studio';
-import type { Evaluated, Studio } from './studio';
+import type { Studio } from './studio';
+import type { Evaluated } from './judging';
 
 /** What report.json holds of one model. */
 export interface ModelReport {

@@ -6,7 +6,6 @@
 import { AppError } from '../core/errors';
 import type {
   DataApi,
-  EvaluateResult,
   ImportResult,
   InferApi,
   InspectedModel,
@@ -18,7 +17,6 @@ import type {
 } from '../protocol/api';
 import type {
   DatasetVersion,
-  Evaluation,
   Gate,
   Id,
   ModelVersion,
@@ -37,14 +35,15 @@ import {
   defaultSplit,
   defaultTraining,
 } from './defaults';
+import { compress } from './compression';
 import { Device } from './device';
+import { evaluate, evaluateOn, openPart } from './judging';
+import type { Evaluated } from './judging';
+import { runConfig } from './run-config';
 import { resumeRun, startRun } from './runs';
 import type { FinishedRun, RunHandle, RunListener } from './runs';
 import { Workers } from './workers';
 import type { WorkerSet } from './workers';
-
-/** Rows that static quantisation looks at to choose its ranges. */
-const CALIBRATION_ROWS = 512;
 
 export interface NewProject {
   readonly name: string;
@@ -56,11 +55,6 @@ export interface NewProject {
   readonly gates?: readonly Gate[];
   readonly seed?: number;
   readonly temporary?: boolean;
-}
-
-export interface Evaluated {
-  readonly evaluation: Evaluation;
-  readonly predictions: EvaluateResult['predictions'];
 }
 
 export interface AnsweredTable {
@@ -171,26 +165,7 @@ export class Studio {
 
   /** The configuration of a project's next run. */
   runConfig(project: Project): RunConfig {
-    const { datasetId, target, task, recipe, split, blueprint, training, seed, executor } = project;
-    if (!datasetId || target === null || !task || !blueprint || !training) {
-      throw new AppError(
-        'project/incomplete',
-        `"${project.name}" needs data, a target and a model before it can train.`,
-        { projectId: project.id },
-      );
-    }
-    return {
-      format: 1,
-      datasetId,
-      target,
-      task,
-      recipe,
-      split,
-      blueprint,
-      training,
-      seed,
-      executor,
-    };
+    return runConfig(project);
   }
 
   /** Trains the project's model as it is configured now. */
@@ -219,115 +194,39 @@ export class Studio {
    * Judges a model on a part and records it. `test` opens the sealed part and counts the opening, unless `part`
    * rows from an opening just counted are handed in.
    */
-  async evaluate(
+  evaluate(
     callId: string,
     modelId: Id,
     part: SplitPart,
     onProgress: OnProgress,
     opened?: RawPart,
   ): Promise<Evaluated> {
-    const { infer, store } = this.workers;
-    const model = await store.getModel(modelId);
-    const project = await store.getProject(model.projectId);
-    const rows = opened ?? (await this.openPart(project, model, part));
-    const { report, latency, predictions } = await infer.evaluate(
-      callId,
-      {
-        model: model.file,
-        task: model.signature.task,
-        classes: model.signature.classes,
-        part: rows,
-        measureLatency: true,
-        seed: project.seed,
-      },
-      onProgress,
-    );
-    const evaluation = await store.putEvaluation(
-      {
-        projectId: project.id,
-        modelVersionId: model.id,
-        datasetId: this.runConfig(project).datasetId,
-        part,
-        rows: rows.rows.length,
-        report,
-        latency,
-        bytes: model.file.bytes,
-      },
-      predictions,
-    );
-    return { evaluation, predictions };
+    return evaluate(this.workers, callId, modelId, part, onProgress, opened);
+  }
+
+  /** Judges a model on every row of a dataset that it has not been trained on and records it. */
+  evaluateOn(
+    callId: string,
+    modelId: Id,
+    datasetId: Id,
+    onProgress: OnProgress,
+  ): Promise<Evaluated> {
+    return evaluateOn(this.workers, callId, modelId, datasetId, onProgress);
   }
 
   /** Raw inputs and truths of a part; opening `test` is counted first. */
-  async openPart(project: Project, model: ModelVersion, part: SplitPart): Promise<RawPart> {
-    const { data, store } = this.workers;
-    const { recipe } = model;
-    if (recipe === null) {
-      throw new AppError(
-        'model/no-recipe',
-        `"${model.name}" does not say how its inputs are made from columns, so no data fits it.`,
-        { modelId: model.id },
-      );
-    }
-    const config = await this.#configOf(project, model);
-    if (part === 'test') await store.openTest(project.id);
-    return data.readPart(config, recipe, part, { unsealed: part === 'test' });
-  }
-
-  /** The split that a model was trained with decides which rows it has not seen. */
-  async #configOf(project: Project, model: ModelVersion): Promise<RunConfig> {
-    const { store } = this.workers;
-    for (let at: ModelVersion | null = model; at !== null;) {
-      if (at.runId !== null) return (await store.getRun(at.runId)).config;
-      at = at.parentId === null ? null : await store.getModel(at.parentId);
-    }
-    return this.runConfig(project);
+  openPart(project: Project, model: ModelVersion, part: SplitPart): Promise<RawPart> {
+    return openPart(this.workers, project, model, part);
   }
 
   /** A quantised copy of a model, kept as a ModelVersion with its parent. */
-  async compress(
+  compress(
     callId: string,
     modelId: Id,
     mode: 'int8-dynamic' | 'int8-static',
     onProgress: OnProgress,
   ): Promise<{ readonly model: ModelVersion; readonly notes: readonly string[] }> {
-    const { data, infer, store } = this.workers;
-    const parent = await store.getModel(modelId);
-    const project = await store.getProject(parent.projectId);
-    let calibration: RawPart | null = null;
-    if (mode === 'int8-static' && parent.recipe !== null) {
-      onProgress({ label: 'Reading training rows to calibrate on' });
-      const config = await this.#configOf(project, parent);
-      calibration = await data.readPart(config, parent.recipe, 'train', {
-        unsealed: false,
-        limit: CALIBRATION_ROWS,
-      });
-    }
-    const { model: file, notes } = await infer.quantise(
-      callId,
-      parent.file,
-      mode,
-      calibration,
-      onProgress,
-    );
-    const { graphHash } = await infer.inspectModel(file);
-    const model = await store.putModel(
-      {
-        projectId: parent.projectId,
-        name: `${parent.name} (${mode})`,
-        stage: 'draft',
-        kind: mode,
-        runId: null,
-        parentId: parent.id,
-        datasetId: parent.datasetId,
-        graphHash,
-        signature: parent.signature,
-        recipe: parent.recipe,
-        weights: parent.weights,
-      },
-      moved(file),
-    );
-    return { model, notes };
+    return compress(this.workers, callId, modelId, mode, onProgress);
   }
 
   /** Reads a person's `.onnx`; a file with problems is refused with all of them. */
