@@ -22,6 +22,10 @@ export const evaluate = {
   retry: 'Judge again',
   verdict: {
     title: 'How good it is',
+    things: {
+      validation: (things: string) => `${things} held back for checking`,
+      test: (things: string) => `sealed ${things}`,
+    },
     right: (
       correct: string,
       total: string,
@@ -112,7 +116,7 @@ export const evaluate = {
     drop: 'Loss of accuracy',
     rise: 'Rise of RMSE',
     sentence: (column: string, drop: string) =>
-      `Most of all at ${column}: without it, it loses ${drop}.`,
+      `Most of all at ${column}: without it, it loses ${drop} of accuracy.`,
     sentenceRise: (column: string, rise: string) =>
       `Most of all at ${column}: without it, its error rises by ${rise}.`,
     nothing: 'Shuffling any one column changes nothing that these rows could show.',

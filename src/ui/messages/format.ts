@@ -59,9 +59,10 @@ function unit(value: number, name: string, digits: number): string {
   }).format(value);
 }
 
-/** A latency: 1.9ms, 230ms. */
+/** A latency: 0.013ms, 1.9ms, 230ms. */
 export function milliseconds(value: number): string {
-  return unit(value, 'millisecond', value < 10 ? 1 : 0);
+  const digits = value < 0.1 ? 3 : value < 1 ? 2 : value < 10 ? 1 : 0;
+  return unit(value, 'millisecond', digits);
 }
 
 /** A duration in at most two units: 0.4s, 41s, 1m 7s, 2h 5m. */
