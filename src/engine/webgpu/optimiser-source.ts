@@ -29,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var broken = false;
   for (var i = id.x; i < weight.size; i += weight.threads) {
     let g = gradient[i];
-    broken = broken || (bitcast<u32>(g) & 0x7f800000u) == 0x7f800000u;
+    broken = broken | ((bitcast<u32>(g) & 0x7f800000u) == 0x7f800000u);
     total += g * g;
   }
   // Compilers may assume that there are no infinities, so they are handled as bits.
@@ -76,7 +76,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   if (lane != 0u) { return; }
   let norm = sqrt(sums[0]);
   let overflow = (bitcast<u32>(sums[0]) & 0x7f800000u) == 0x7f800000u;
-  let finite = broken[0] == 0u && !overflow;
+  let finite = (broken[0] == 0u) & !overflow;
   let limit = clip_norm[0];
   control.scale = select(1.0, limit / max(norm, 1e-30), finite && limit > 0.0 && norm > limit);
   control.finite = u32(finite);

@@ -1,5 +1,6 @@
 /**
- * Convolution and its two gradients in NCHW, direct. tfjs computes a weight gradient with one thread a weight and
+ * Convolution and its two gradients in NCHW, direct: for groups, and where the columns of columns.ts would take
+ * too much memory. tfjs computes a weight gradient with one thread a weight and
  * wants another layout for each; here every thread owns its outputs, sums in a fixed order, and nothing is
  * transposed. The weight gradient is cut by image so that small filters still fill a GPU.
  */

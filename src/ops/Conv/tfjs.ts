@@ -3,6 +3,12 @@ import { intAttribute } from '../attributes';
 import { flatWindow } from '../lowering/window';
 import { given, hasInput, inputType, outputType } from '../lowering/tfjs';
 import type { Lowering } from '../lowering/tfjs';
+import {
+  convForwardColumns,
+  convGradInputColumns,
+  convGradWeightColumns,
+  fitsColumns,
+} from './columns';
 import { convForward, convGradInput, convGradWeight } from './kernel';
 
 export const conv: Lowering = (context) => {
@@ -13,7 +19,11 @@ export const conv: Lowering = (context) => {
   const groups = intAttribute(node, 'group', 1);
   const bias = hasInput(context, 2);
   const window = flatWindow(node, x, w.slice(2));
-  const run = convForward(context.backend, { x, w, y, groups, window }, bias);
+  const { backend, software } = context;
+  const shape = { x, w, y, groups, window };
+  const run = fitsColumns(shape, false)
+    ? convForwardColumns(backend, software, shape, bias)
+    : convForward(backend, shape, bias);
   return (inputs) => [run((bias ? inputs.slice(0, 3) : inputs.slice(0, 2)).map(given))];
 };
 
@@ -25,7 +35,11 @@ export const convInputGradient: Lowering = (context) => {
   const y = inputType(context, 0).dims;
   const groups = intAttribute(node, 'group', 1);
   const window = flatWindow(node, x, w.slice(2));
-  const run = convGradInput(context.backend, { x, w, y, groups, window });
+  const { backend, software } = context;
+  const shape = { x, w, y, groups, window };
+  const run = fitsColumns(shape, true)
+    ? convGradInputColumns(backend, software, shape)
+    : convGradInput(backend, shape);
   return (inputs) => [run([given(inputs[0]), given(inputs[1])])];
 };
 
@@ -37,6 +51,10 @@ export const convWeightGradient: Lowering = (context) => {
   const y = inputType(context, 0).dims;
   const groups = intAttribute(node, 'group', 1);
   const window = flatWindow(node, x, w.slice(2));
-  const run = convGradWeight(context.backend, { x, w, y, groups, window });
+  const { backend, software } = context;
+  const shape = { x, w, y, groups, window };
+  const run = fitsColumns(shape, false)
+    ? convGradWeightColumns(backend, software, shape)
+    : convGradWeight(backend, shape);
   return (inputs) => [run([given(inputs[0]), given(inputs[1])])];
 };

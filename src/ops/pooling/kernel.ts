@@ -13,38 +13,63 @@ const locate = (v: FlatWindow): string => `  let ox = index % ${v.outWidth};
   let oy = (index / ${v.outWidth}) % ${v.outHeight};
   let image = index / ${v.outHeight * v.outWidth} * ${v.height * v.width};`;
 
-/** Walks the pixels of the window at (`oy`, `ox`); `at` is the input's element. */
-const walk = (v: FlatWindow, body: string): string => `
-  for (var ky = 0; ky < ${v.kernelHeight}; ky++) {
-    let iy = oy * ${v.strideY} + ky * ${v.dilationY} - (${v.padTop});
-    if (iy < 0 || iy >= ${v.height}) { continue; }
-    for (var kx = 0; kx < ${v.kernelWidth}; kx++) {
-      let ix = ox * ${v.strideX} + kx * ${v.dilationX} - (${v.padLeft});
-      if (ix < 0 || ix >= ${v.width}) { continue; }
-      let at = image + iy * ${v.width} + ix;
-      ${body}
+/**
+ * Does `body` for each pixel of the window at (`oy`, `ox`), written out. `at` is the input's element, `inside`
+ * whether it lies in the picture (else `at` is some other element, to be ignored). No branches: an emulated GPU
+ * (SwiftShader, Chromium 156) never came back from short-circuits under a loop whose lanes part.
+ */
+const walk = (v: FlatWindow, body: string): string => {
+  const padded =
+    v.padTop > 0 ||
+    v.padLeft > 0 ||
+    (v.outHeight - 1) * v.strideY + (v.kernelHeight - 1) * v.dilationY >= v.height ||
+    (v.outWidth - 1) * v.strideX + (v.kernelWidth - 1) * v.dilationX >= v.width;
+  const lines: string[] = [];
+  for (let ky = 0; ky < v.kernelHeight; ky++) {
+    for (let kx = 0; kx < v.kernelWidth; kx++) {
+      const place = padded
+        ? `clamp(iy, 0, ${v.height - 1}) * ${v.width} + clamp(ix, 0, ${v.width - 1})`
+        : `iy * ${v.width} + ix`;
+      const inside = padded
+        ? `(iy >= 0) & (iy < ${v.height}) & (ix >= 0) & (ix < ${v.width})`
+        : 'true';
+      lines.push(`  {
+    let iy = oy * ${v.strideY} + (${ky * v.dilationY - v.padTop});
+    let ix = ox * ${v.strideX} + (${kx * v.dilationX - v.padLeft});
+    let at = image + ${place};
+    let inside = ${inside};
+    ${body}
+  }`);
     }
-  }`;
+  }
+  return `\n${lines.join('\n')}`;
+};
+
+/** WGSL: first and last window along one axis that may cover pixel `p` (dilated windows have holes in between). */
+const span = (axis: 'y' | 'x', pad: number, extent: number, stride: number, outputs: number) => `
+  let reach_${axis} = p${axis} + ${pad};
+  let from_${axis} = max(0, (reach_${axis} - ${extent - stride}) / ${stride});
+  let to_${axis} = min(${outputs - 1}, reach_${axis} / ${stride});`;
 
 /** Walks the windows that cover input pixel `index`: sets `image`, `gradient` (dy's plane), `oy`, `ox`. */
-const covering = (v: FlatWindow, body: string): string => `  let px = index % ${v.width};
+const covering = (v: FlatWindow, body: string): string => {
+  const extentY = (v.kernelHeight - 1) * v.dilationY + 1;
+  const extentX = (v.kernelWidth - 1) * v.dilationX + 1;
+  const dilated = v.dilationY > 1 || v.dilationX > 1;
+  const onTap = `((reach_y - oy * ${v.strideY}) % ${v.dilationY} == 0) & ((reach_x - ox * ${v.strideX}) % ${v.dilationX} == 0)`;
+  return `  let px = index % ${v.width};
   let py = (index / ${v.width}) % ${v.height};
   let plane = index / ${v.height * v.width};
   let image = plane * ${v.height * v.width};
   let gradient = plane * ${v.outHeight * v.outWidth};
-  var total = 0.0;
-  for (var wy = 0; wy < ${v.kernelHeight}; wy++) {
-    let sy = py + ${v.padTop} - wy * ${v.dilationY};
-    if (sy < 0 || sy % ${v.strideY} != 0 || sy / ${v.strideY} >= ${v.outHeight}) { continue; }
-    let oy = sy / ${v.strideY};
-    for (var wx = 0; wx < ${v.kernelWidth}; wx++) {
-      let sx = px + ${v.padLeft} - wx * ${v.dilationX};
-      if (sx < 0 || sx % ${v.strideX} != 0 || sx / ${v.strideX} >= ${v.outWidth}) { continue; }
-      let ox = sx / ${v.strideX};
-      ${body}
+  var total = 0.0;${span('y', v.padTop, extentY, v.strideY, v.outHeight)}${span('x', v.padLeft, extentX, v.strideX, v.outWidth)}
+  for (var oy = from_y; oy <= to_y; oy++) {
+    for (var ox = from_x; ox <= to_x; ox++) {
+      ${dilated ? `if (${onTap}) { ${body} }` : body}
     }
   }
   result[index] = total;`;
+};
 
 export function maxPool(backend: Backend, y: readonly number[], v: FlatWindow): Runner {
   return kernel(backend, {
@@ -52,7 +77,7 @@ export function maxPool(backend: Backend, y: readonly number[], v: FlatWindow): 
     output: { dtype: 'float32', dims: y },
     inputCount: 1,
     body: `${locate(v)}
-  var best = -3.4028234e38;${walk(v, 'best = max(best, x0[at]);')}
+  var best = -3.4028234e38;${walk(v, 'best = select(best, max(best, x0[at]), inside);')}
   result[index] = best;`,
   });
 }
@@ -64,23 +89,31 @@ export function maxPoolIndices(backend: Backend, y: readonly number[], v: FlatWi
     output: { dtype: 'int64', dims: y },
     inputCount: 1,
     body: `${locate(v)}
-  var winner = -1;${walk(v, 'if (winner < 0 || x0[at] > x0[max(winner, 0)]) { winner = at; }')}
+  var winner = -1;${walk(
+    v,
+    'winner = select(winner, at, inside & ((winner < 0) | (x0[at] > x0[max(winner, 0)])));',
+  )}
   result[index] = winner;`,
   });
 }
 
 /** dx from inputs (dy, x). */
 export function maxPoolGrad(backend: Backend, x: readonly number[], v: FlatWindow): Runner {
-  const search = walk(v, 'if (winner < 0 || x1[at] > x1[max(winner, 0)]) { winner = at; }');
+  // This pixel won unless one is larger, or as large and earlier.
+  const search = walk(
+    v,
+    'beaten = beaten | (inside & ((x1[at] > own) | ((x1[at] == own) & (at < index))));',
+  );
   return kernel(backend, {
     label: 'MaxPoolGrad',
     output: { dtype: 'float32', dims: x },
     inputCount: 2,
-    body: covering(
-      v,
-      `var winner = -1;${search}
-      if (winner == index) { total += x0[gradient + oy * ${v.outWidth} + ox]; }`,
-    ),
+    body: `  let own = x1[index];
+${covering(
+  v,
+  `var beaten = false;${search}
+      total += select(x0[gradient + oy * ${v.outWidth} + ox], 0.0, beaten);`,
+)}`,
   });
 }
 
@@ -90,7 +123,7 @@ function divisor(v: FlatWindow, includePad: boolean): string {
     return `fn share(oy: i32, ox: i32) -> f32 { return f32(${v.kernelHeight * v.kernelWidth}); }`;
   return `fn share(oy: i32, ox: i32) -> f32 {
   let image = 0;
-  var count = 0;${walk(v, 'count += select(0, 1, at >= 0);')}
+  var count = 0;${walk(v, 'count += select(0, 1, inside);')}
   return f32(count);
 }`;
 }
@@ -107,7 +140,7 @@ export function averagePool(
     inputCount: 1,
     helpers: divisor(v, includePad),
     body: `${locate(v)}
-  var total = 0.0;${walk(v, 'total += x0[at];')}
+  var total = 0.0;${walk(v, 'total += select(0.0, x0[at], inside);')}
   result[index] = total / share(oy, ox);`,
   });
 }
