@@ -26,6 +26,8 @@ export class App {
   #projectError = $state.raw<unknown>(null);
   #presenting = $state(false);
   #startId: string | null = null;
+  /** Projects left while they train: they go on, and are found again as they were. */
+  #working: readonly OpenProject[] = [];
   #storage = $state.raw<{ readonly bytes: number; readonly quota: number } | null>(null);
 
   constructor(load: () => Promise<Studio>) {
@@ -79,15 +81,21 @@ export class App {
 
   async openProject(id: string | null): Promise<void> {
     if (this.#project?.current.id === id) return;
+    const left = this.#project;
+    this.#working = this.#working.filter((project) => project.training.busy);
+    if (left?.training.busy) this.#working = [...this.#working, left];
     this.#project = null;
     this.#projectError = null;
     if (id === null) return;
     try {
       const studio = await this.studio();
       const project = await studio.store.getProject(id);
-      const opened = new OpenProject(studio, project);
-      await opened.load();
+      const working = this.#working.find(({ current }) => current.id === id);
+      const opened = working ?? new OpenProject(studio, project);
+      if (working) working.accept(project);
+      else await opened.load();
       if (this.router.projectId === id) this.#project = opened;
+      await this.refreshStorage();
     } catch (error) {
       if (this.router.projectId === id) this.#projectError = error;
     }

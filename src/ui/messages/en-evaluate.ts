@@ -58,6 +58,9 @@ export const evaluate = {
       `Its commonest mistake: ${count(n, 'row', 'rows')} of true ${actual} taken for ${predicted}. Choose a cell to see what stands behind it.`,
     perfect: 'It makes no mistake on these rows. Choose a cell to see what stands behind it.',
     examples: 'Behind the cell',
+    mistakes: 'Its mistakes',
+    all: 'All mistakes',
+    allMistakes: (n: number) => `${count(n, 'mistake', 'mistakes')}, the most confident first.`,
     chosen: (n: number, actual: string, predicted: string) =>
       `${count(n, 'row', 'rows')} of true ${actual} taken for ${predicted}, the most confident first.`,
     some: (n: number) => `The first ${n} are shown.`,

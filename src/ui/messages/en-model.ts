@@ -62,6 +62,7 @@ export const model = {
   nextExample: 'Another example',
   wrongHere: 'It does not fit here',
   flow: (n: number, from: string, to: string) => `${n} layers turn ${from} numbers into ${to}.`,
+  stops: 'The data cannot flow through the wire in red.',
   ops: {
     Flatten: 'Lay flat',
     Gemm: 'Dense',
