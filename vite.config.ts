@@ -27,9 +27,10 @@ function contentPolicy(): Plugin {
   };
 }
 
-const isolation = Object.fromEntries(
-  Object.entries(SECURITY_HEADERS).filter(([name]) => name.startsWith('Cross-Origin')),
-);
+const isolation: Record<string, string> = {};
+for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
+  if (name.startsWith('Cross-Origin')) isolation[name] = String(value);
+}
 
 export default defineConfig({
   // Relative addresses, so that dist/ works from any sub-path.

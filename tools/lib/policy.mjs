@@ -2,6 +2,7 @@
 // JSON file, which the service worker reads too: it sets them where a host cannot (workers/offline.sw.ts).
 import { readFileSync } from 'node:fs';
 
+/** @type {{ policy: Record<string, string>, headers: Record<string, string> }} */
 const { policy, headers } = JSON.parse(
   readFileSync(new URL('../../src/core/security-headers.json', import.meta.url), 'utf8'),
 );
@@ -13,6 +14,7 @@ export const META_POLICY = join(
   Object.entries(policy).filter(([name]) => name !== 'frame-ancestors'),
 );
 
+/** @type {Record<string, string>} */
 export const SECURITY_HEADERS = {
   'Content-Security-Policy': join(Object.entries(policy)),
   ...headers,
