@@ -95,7 +95,7 @@ export class App {
       if (working) working.accept(project);
       else await opened.load();
       if (this.router.projectId === id) this.#project = opened;
-      await this.refreshStorage();
+      await Promise.all([this.refreshStorage(), this.device.recall()]);
     } catch (error) {
       if (this.router.projectId === id) this.#projectError = error;
     }

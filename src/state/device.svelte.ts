@@ -43,6 +43,14 @@ export class Device {
     return this.#pending;
   }
 
+  /** Takes up an earlier measurement of this browser, where there is one; never measures for the first time. */
+  async recall(): Promise<void> {
+    if (this.#report || this.#pending) return;
+    const { store } = await this.#studio();
+    const kept = await store.getSetting('device-probe');
+    if (kept !== undefined && kept !== null) await this.measure();
+  }
+
   async #run(again: boolean): Promise<ProbeReport> {
     this.#error = null;
     this.#progress = { label: '' };
