@@ -23,6 +23,11 @@ export class Records {
     return this.#models.filter((model) => model.trashedAt === null);
   }
 
+  /** Kept for 30 days, then erased. */
+  get trashed(): readonly ModelVersion[] {
+    return this.#models.filter((model) => model.trashedAt !== null);
+  }
+
   get evaluations(): readonly Evaluation[] {
     return this.#evaluations;
   }

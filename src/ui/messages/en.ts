@@ -12,5 +12,18 @@ import { model } from './en-model';
 import { shell } from './en-shell';
 import { train } from './en-train';
 import { tryOut } from './en-try';
+import { versions } from './en-versions';
 
-export const en = { common, charts, shell, home, data, goal, model, train, evaluate, tryOut };
+export const en = {
+  common,
+  charts,
+  shell,
+  home,
+  data,
+  goal,
+  model,
+  train,
+  evaluate,
+  tryOut,
+  versions,
+};
