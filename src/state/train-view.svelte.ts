@@ -58,7 +58,10 @@ export class TrainView {
   pointsOf(run: Run, live: LiveRun | null = null): readonly MetricPoint[] {
     if (run.curve.length > 0) return run.curve;
     const before = this.#kept[run.id] ?? [];
-    return live ? [...before, ...live.points] : before;
+    const first = live?.points[0];
+    if (!live || !first) return before;
+    // A run that was resumed here begins in the middle; what is in its checkpoint comes before that.
+    return [...before.filter(({ step }) => step < first.step), ...live.points];
   }
 
   get best(): BestFigure | null {
@@ -125,7 +128,7 @@ export class TrainView {
     await this.#project.studio.store.setSetting(SETTING, this.#preferences);
   }
 
-  /** An interrupted run has its curve only in its checkpoint. */
+  /** A run that has not ended keeps its curve only in its checkpoint. */
   async recallCurve(run: Run): Promise<void> {
     if (run.curve.length > 0 || run.id in this.#kept) return;
     const kept = await this.#project.studio.store.getCheckpoint(run.id);

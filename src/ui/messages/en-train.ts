@@ -29,8 +29,7 @@ export const train = {
     baselines: 'Training the baselines first, to have something to beat',
     starting: 'Starting',
   },
-  stepOf: (step: string, total: string, epoch: string, epochs: string) =>
-    `Step ${step} of ${total} · epoch ${epoch} of ${epochs}`,
+  epochOf: (epoch: string, epochs: string) => `Epoch ${epoch} of ${epochs}, steps`,
   progress: 'Training',
   paused: 'Paused',
   interrupted: (name: string, step: string, total: string) =>

@@ -31,7 +31,10 @@ export function stageNote(stage: Stage, project: OpenProject): Note | null {
     return { text: `${least ? '≥' : '≤'} ${figure}` };
   }
   if (stage === 'model') {
-    const newest = project.records.models.at(-1);
+    const { baselines } = project.runs;
+    const newest = project.records.models.findLast(
+      (model) => !baselines.some((run) => run.id === model.runId),
+    );
     return newest ? { text: compact(newest.weights) } : null;
   }
   if (stage === 'evaluate' && project.current.testOpened === 0) return { text: m.shell.sealed };
