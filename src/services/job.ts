@@ -92,7 +92,9 @@ export async function runJob(
   const config = studio.runConfig(project);
   const inspection = await studio.data.inspect(config);
   onProgress({ label: `Predicting "${config.target}" (${config.task})` });
-  const warnings = [...findings, ...inspection.findings].map(({ message }) => message);
+  const warnings = [...findings, ...inspection.findings].map(({ column, message }) =>
+    column === undefined ? message : `"${column}": ${message}`,
+  );
   for (const warning of new Set(warnings)) onProgress({ label: `Note: ${warning}` });
 
   const baselines = await studio.trainBaselines(project, announce('baseline', onProgress));

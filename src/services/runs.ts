@@ -188,8 +188,15 @@ class RunCourse {
       port2,
       (event) => this.#receive(event, executor, reason),
     );
-    // Serving may end early without harm; only its failure ends the run.
-    return Promise.race([trained, served.then(() => trained)]);
+    const failed = served.then(
+      () => trained,
+      (error: unknown) => {
+        // The trainer would wait for ever for batches that cannot come.
+        this.#workers.restartTraining('Its data could not be read.');
+        throw error;
+      },
+    );
+    return Promise.race([trained, failed]);
   }
 
   #receive(event: TrainEvent, executor: ExecutorName, reason: string): void {

@@ -30,18 +30,24 @@ export interface BatchSource {
 interface Waiting {
   readonly resolve: (batch: Batch) => void;
   readonly reject: (error: AppError) => void;
+  readonly deadline: ReturnType<typeof setTimeout>;
 }
+
+/** A port does not tell when its other end is gone; a batch takes milliseconds, the first of a large table seconds. */
+const DEADLINE_MS = 120_000;
 
 export class PortBatchSource implements BatchSource {
   readonly #port: MessagePort;
   readonly #classification: boolean;
   readonly #waiting = new Map<string, Waiting>();
   readonly #free: [ArrayBuffer, ArrayBuffer, ArrayBuffer][] = [];
+  readonly #deadlineMs: number;
   #failure: AppError | null = null;
 
-  constructor(port: MessagePort, classification: boolean) {
+  constructor(port: MessagePort, classification: boolean, deadlineMs = DEADLINE_MS) {
     this.#port = port;
     this.#classification = classification;
+    this.#deadlineMs = deadlineMs;
     port.addEventListener('message', this.#receive);
     port.start();
   }
@@ -49,7 +55,15 @@ export class PortBatchSource implements BatchSource {
   next(cursor: BatchCursor): Promise<Batch> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
-      this.#waiting.set(key(cursor), { resolve, reject });
+      const deadline = setTimeout(() => {
+        this.#fail(
+          new AppError(
+            'training/no-data',
+            'No rows came from the data worker for two minutes. Resume the run from its checkpoint.',
+          ),
+        );
+      }, this.#deadlineMs);
+      this.#waiting.set(key(cursor), { resolve, reject, deadline });
       const recycle = this.#free.pop() ?? null;
       const { part, epoch, index } = cursor;
       const request: BatchRequest = { type: 'next', part, epoch, index, recycle };
@@ -63,6 +77,8 @@ export class PortBatchSource implements BatchSource {
   }
 
   dispose(): void {
+    for (const { deadline } of this.#waiting.values()) clearTimeout(deadline);
+    this.#waiting.clear();
     this.#port.removeEventListener('message', this.#receive);
     this.#port.close();
   }
@@ -71,15 +87,23 @@ export class PortBatchSource implements BatchSource {
     const reply = event.data;
     if (reply.type === 'failure') {
       const { code, message, data } = reply.error;
-      this.#failure = new AppError(code as `${string}/${string}`, message, data);
-      for (const { reject } of this.#waiting.values()) reject(this.#failure);
-      this.#waiting.clear();
+      this.#fail(new AppError(code as `${string}/${string}`, message, data));
       return;
     }
     const waiting = this.#waiting.get(key(reply));
     this.#waiting.delete(key(reply));
+    clearTimeout(waiting?.deadline);
     waiting?.resolve(this.#view(reply));
   };
+
+  #fail(error: AppError): void {
+    this.#failure = error;
+    for (const { reject, deadline } of this.#waiting.values()) {
+      clearTimeout(deadline);
+      reject(error);
+    }
+    this.#waiting.clear();
+  }
 
   #view(message: BatchMessage): Batch {
     const { part, epoch, index, features, labels, weights, rows } = message;
