@@ -20,7 +20,9 @@ const ACCENTS: Readonly<Record<string, string>> = {
 
 export function lengthen(text: string): string {
   const accented = text.replace(/[aeiouAEIOUcny]/g, (letter) => ACCENTS[letter] ?? letter);
-  return `[${accented}${'~'.repeat(Math.ceil(text.length * 0.4))}]`;
+  // In words of its own, as a longer language would have them: a line must still break.
+  const padding = '~'.repeat(Math.ceil(text.length * 0.4)).replace(/~{6}(?=~)/g, '$& ');
+  return `[${accented}${text.length > 8 ? ' ' : ''}${padding}]`;
 }
 
 /** The same catalogue with every string, and every string that a function returns, lengthened. */
