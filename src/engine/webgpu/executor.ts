@@ -15,7 +15,7 @@ import { WebgpuProgram } from './program';
 import { WebgpuState } from './state';
 
 /** Changes whenever a kernel changes the order of its sums, so that a run is not resumed on other arithmetic. */
-const KERNELS = 2;
+const KERNELS = 3;
 
 export class WebgpuExecutor implements Executor {
   readonly name = 'webgpu';

@@ -9,6 +9,9 @@ import { deviceType } from './tfjs';
 import type { Backend, StaticType, TensorInfo } from './tfjs';
 
 const WORKGROUP = 64;
+/** From so many items on, a thread does several: starting a thread costs more than a small item. */
+const LONG = 16384;
+const ROUNDS = 4;
 
 export interface KernelSource {
   /** Shown in GPU tools. */
@@ -29,15 +32,25 @@ export function kernel(
   source: KernelSource,
 ): (inputs: readonly TensorInfo[]) => TensorInfo {
   const size = sizeOf(source.output.dims);
-  const threads = source.threads ?? size;
+  const items = source.threads ?? size;
+  const rounds = items >= LONG ? ROUNDS : 1;
+  const threads = Math.ceil(items / rounds);
+  const calls = Array.from({ length: rounds }, (_, round) => {
+    const index = round === 0 ? 'thread' : `thread + ${round * threads}`;
+    const whole = (round + 1) * threads <= items;
+    return whole ? `  item(${index});` : `  if (${index} < ${items}) { item(${index}); }`;
+  });
   const variableNames = Array.from({ length: source.inputCount }, (_, index) => `x${index}`);
   const code = `// ${source.label}
 ${source.helpers ?? ''}
-fn main(index: i32) {
+fn item(index: i32) {
+${source.body}
+}
+fn main(thread: i32) {
   // tfjs binds its uniforms always, and a binding that the source does not name would not be in the layout.
   _ = uniforms.NAN;
-  if (index >= ${threads}) { return; }
-${source.body}
+  if (thread >= ${threads}) { return; }
+${calls.join('\n')}
 }`;
   const dtype = deviceType(source.output.dtype);
   const shape = [...source.output.dims];
