@@ -35,8 +35,8 @@ export const evaluate = {
       high: string,
     ) =>
       `Right on ${correct} of ${total} ${things}: ${share}, with 95 % confidence between ${low} and ${high}.`,
-    off: (mae: string, low: string, high: string, total: string) =>
-      `Off by ${mae} on average over ${total} rows, with 95 % confidence between ${low} and ${high}.`,
+    off: (mae: string, low: string, high: string, total: string, things: string) =>
+      `Off by ${mae} on average over ${total} ${things}, with 95 % confidence between ${low} and ${high}.`,
     beats: (name: string, figure: string) => `${name}: ${figure}.`,
     plot: (metric: string) => `${metric} of the model and what it is held against`,
     plotSentence: (metric: string) => `${metric} with its 95 % interval.`,

@@ -99,7 +99,10 @@ export const train = {
       epochs: 'Best epoch',
     },
     best: 'best',
+    region: 'Table of runs',
     note: 'Best value of each run on the checking part, with its 95 % interval.',
+    noteRmse:
+      'Best value of each run on the checking part. Its interval is worked out in Evaluate.',
   },
   status: {
     preparing: 'starting',
