@@ -50,12 +50,10 @@ export const versions = {
     compare: 'Compare',
     pin: (name: string) => `Compare ${name}`,
     stage: 'Stage',
-    kind: 'Kind',
     accuracy: 'Accuracy',
     rmse: 'RMSE',
     size: 'Size',
     from: 'Made from',
-    when: 'When',
     more: (name: string) => `More for ${name}`,
     show: 'Show where it came from',
     baseline: 'baseline',
@@ -67,7 +65,6 @@ export const versions = {
   trash: 'Trash',
   trashText: 'Kept for 30 days, then erased.',
   drawer: {
-    title: (name: string) => name,
     evaluations: 'Judged',
     rowsOn: (rows: string, part: string) => `${rows} rows, ${part}`,
     latency: (median: string, p95: string) => `${median} an answer (95 % within ${p95})`,
@@ -107,9 +104,6 @@ export const versions = {
   },
   compare: {
     title: (a: string, b: string) => `${a} and ${b}`,
-    hint: 'Tick two models in the table to compare them.',
-    first: 'First',
-    second: 'Second',
     onSame: (rows: number, part: string) =>
       `On the same ${count(rows, 'row', 'rows')} of the ${part}`,
     loss: 'Lost by the second',
@@ -125,9 +119,6 @@ export const versions = {
     clear: 'Compare none',
     size: 'Size',
     latency: 'Time for one answer',
-    changed: 'Settings that differ',
-    noneDiffer: 'none',
-    unknown: 'not known: one was not trained here',
   },
   import: {
     open: 'Import .onnx',
