@@ -25,6 +25,7 @@ export class App {
   #project = $state.raw<OpenProject | null>(null);
   #projectError = $state.raw<unknown>(null);
   #presenting = $state(false);
+  #readOnly = $state(false);
   #startId: string | null = null;
   /** Projects left while they train: they go on, and are found again as they were. */
   #working: readonly OpenProject[] = [];
@@ -55,6 +56,11 @@ export class App {
 
   get presenting(): boolean {
     return this.#presenting;
+  }
+
+  /** Another tab writes to the store; this one only reads. */
+  get readOnly(): boolean {
+    return this.#readOnly;
   }
 
   /** Bytes in use and allowed, once known. */
@@ -104,5 +110,6 @@ export class App {
   async refreshStorage(): Promise<void> {
     const studio = await this.studio();
     this.#storage = await studio.store.usage();
+    this.#readOnly = (await studio.storeStatus()).readOnly;
   }
 }

@@ -1,8 +1,6 @@
 export const charts = {
   bar: 'Value',
   count: 'Count',
-  all: 'all',
-  epoch: 'epoch',
   step: 'step',
   series: 'Line',
   loss: 'Loss',
@@ -14,14 +12,9 @@ export const charts = {
   confidence: 'Confidence',
   right: 'Right',
   rows: 'Rows',
-  perfect: 'perfect',
-  chance: 'chance',
   threshold: 'Threshold',
   value: 'Value',
   low: 'From',
   high: 'To',
   what: 'What',
-  gate: 'gate',
-  x: 'x',
-  y: 'y',
 };

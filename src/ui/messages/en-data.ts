@@ -12,7 +12,6 @@ export const data = {
   licence: (licence: string, origin: string) => `${origin}. Licence: ${licence}.`,
   predict: 'To predict',
   target: 'to predict',
-  noTarget: 'Nothing chosen yet',
   noData: {
     text: 'This project has no data. Start again from Home with a table.',
     action: 'Go to Home',
@@ -25,7 +24,6 @@ export const data = {
     text: 'free text',
     date: 'dates',
   },
-  use: 'Use it',
   useColumn: (name: string) => `Use ${name} to predict`,
   leftOut: 'left out',
   stacked: 'One colour a class, from the bottom:',
@@ -36,7 +34,6 @@ export const data = {
   chartSays: (column: string, bar: string, n: string) =>
     `The commonest values of ${column} are ${bar}: ${n} rows.`,
   said: 'Before training',
-  nothingSaid: 'Nothing to say against it.',
   usable: (usable: string, aside: number) =>
     aside === 0
       ? `All ${usable} rows can be used.`
@@ -71,7 +68,6 @@ export const data = {
     oneHotTerm: 'One-hot',
     oneHotHint:
       'One-hot: one number for each category, 1 for the one that it is and 0 for the rest.',
-    itself: 'a category of its own',
     pixels: 'Pixels 0 to 255 become numbers from 0 to 1.',
     features: (n: string) => `${n} numbers go into the model for each row.`,
     featureShape: (shape: string) => `${shape} numbers go into the model for each picture.`,
@@ -92,7 +88,6 @@ export const data = {
     sealed: 'sealed',
     opened: (n: number) => `opened ${count(n, 'time', 'times')}`,
     stratified: 'Each class keeps its share in all three parts.',
-    tooSmall: 'Each part needs at least 5 % of the rows.',
     afterOpening:
       'The sealed part was opened. Another split would put rows that were seen then among those it learns from.',
     rows: (n: string, share: string) => `${n} rows, ${share}`,

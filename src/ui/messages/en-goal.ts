@@ -1,9 +1,7 @@
 export const goal = {
-  title: 'Goal',
   question: 'Which column should it predict?',
   suggested: 'suggested',
   others: 'Another column',
-  reason: (reason: string) => `Suggested: ${reason}`,
   next: 'See the model',
   train: 'Train it',
   task: 'What kind of answer?',
@@ -16,7 +14,6 @@ export const goal = {
   gatesText:
     'Gates are judged wherever a model is: met, not met, or too few rows to tell. Leave off what does not matter.',
   gate: { metric: 'How right', size: 'Size of the file', latency: 'Time for one answer' },
-  gateOn: (gate: string) => `Gate on: ${gate.toLowerCase()}`,
   metric: 'Measured as',
   metrics: {
     accuracy: 'accuracy',

@@ -1,7 +1,6 @@
 import { count } from './plural';
 
 export const home = {
-  title: 'Home',
   question: 'What should your computer learn?',
   promise: 'It learns here, in this tab. Your data does not leave this computer.',
   penguins: {
@@ -51,7 +50,6 @@ export const home = {
   open: (name: string) => `Open ${name}`,
   more: (name: string) => `More for ${name}`,
   noRun: 'not trained yet',
-  figures: (metric: string) => `best ${metric} on the checking part`,
   trashed: (name: string) => `${name} is in the Trash.`,
   trash: 'Trash',
   trashText: 'Kept for 30 days, then erased.',

@@ -90,7 +90,6 @@ export const shell = {
     notReady:
       'The studio is not saved on this computer yet, so it needs its address to be reachable.',
     update: 'A new version is ready',
-    updateNow: 'Use it now',
   },
   notFound: {
     title: 'There is nothing at this address',
