@@ -4,6 +4,7 @@
  */
 import { charts } from './en-charts';
 import { common } from './en-common';
+import { compress } from './en-compress';
 import { data } from './en-data';
 import { evaluate } from './en-evaluate';
 import { goal } from './en-goal';
@@ -17,6 +18,7 @@ import { versions } from './en-versions';
 export const en = {
   common,
   charts,
+  compress,
   shell,
   home,
   data,
