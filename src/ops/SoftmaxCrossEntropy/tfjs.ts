@@ -1,6 +1,6 @@
 /**
  * Softmax cross-entropy and its gradient on the graphics processor. A label outside the classes cannot stop a GPU:
- * it makes the loss NaN, which the loop sees and the update refuses.
+ * it makes loss and gradient NaN, so the loop sees it and the update is skipped.
  */
 import { sizeOf } from '../../core/dtype';
 import { kernel } from '../lowering/kernel';
@@ -74,8 +74,12 @@ export const softmaxCrossEntropyGradient: Lowering = (context) => {
     output: outputType(context),
     inputCount: 4,
     body: `  let row = index / ${classes};
-  let hit = select(0.0, 1.0, i32(x2[row]) == index % ${classes});
-  result[index] = x0[0] * x3[row] * (x1[index] - hit);`,
+  let label = i32(x2[row]);
+  let known = (label >= 0) & (label < ${classes});
+  let hit = select(0.0, 1.0, label == index % ${classes});
+  // A literal NaN is refused by the compiler, hence the sum.
+  let factor = select(bitcast<f32>(0x7fc00000u + u32(known)), x0[0] * x3[row], known);
+  result[index] = factor * (x1[index] - hit);`,
   });
   return (inputs) => [run(inputs.slice(0, 4).map(given))];
 };

@@ -188,6 +188,19 @@ describe('webgpu', () => {
     expect(webgpu.liveTensors).toBe(start);
   });
 
+  it('refuses to learn from a label outside the classes', async () => {
+    const training = trainingOf(MLP);
+    const { state, program } = await open(webgpu, training);
+    const before = await state.read();
+    const feeds = feedsFor(MLP, training, 1);
+    feeds.get('labels')?.fill(MLP.classes, 2, 3);
+    const result = await stepAndRead(program, feeds);
+    expect(result.get('loss_numerator')).toEqual(Float32Array.of(NaN));
+    expect(await state.read()).toEqual(before);
+    program.dispose();
+    state.dispose();
+  });
+
   it('tells when its device is lost', async () => {
     const executor = await createWebgpuExecutor();
     const training = trainingOf(MLP);
