@@ -2,16 +2,14 @@
  * The Train button as one course: baselines first where the question has none yet, then the model. It belongs to the
  * open project, not to the screen, so that it goes on while the person looks elsewhere.
  */
-import { describeBlueprint, totalsOf } from '../blueprints/plan';
 import type { Progress, ProbeReport } from '../protocol/api';
 import type { DatasetVersion, Id, Project, RunConfig } from '../protocol/entities';
+import { secondsHere, shapeOf } from './model-shape';
 import type { Runs } from './runs.svelte';
 import type { Studio } from './studio';
 
 /** A starter's first run should be over in about so many seconds. */
 const STARTER_SECONDS = 20;
-/** Forward, gradient of inputs and gradient of weights, each a multiply and an add. */
-const OPERATIONS_PER_MULTIPLY_ADD = 6;
 /** Share of the measured speed of a large matrix product that small layers reach. */
 const REACHED = 0.4;
 
@@ -126,11 +124,11 @@ export function epochsWithin(
   const epochs = training?.epochs ?? 1;
   if (!blueprint || manifest.type !== 'images') return epochs;
   const dims = [manifest.channels, manifest.height, manifest.width];
-  const { multiplyAdds } = totalsOf(describeBlueprint(blueprint, dims, manifest.classes.length));
+  const shape = shapeOf(blueprint, dims, manifest.classes.length);
   const name = executor === 'auto' ? report.chosen : executor;
   const speed = name === 'webgpu' ? report.webgpu : name === 'wasm' ? report.wasm : null;
-  if (!speed || speed.gflops <= 0) return epochs;
-  const work = manifest.rows * split.train * multiplyAdds * OPERATIONS_PER_MULTIPLY_ADD;
-  const perEpoch = work / (speed.gflops * 1e9 * REACHED);
+  if (!training || !speed || speed.gflops <= 0) return epochs;
+  const rows = manifest.rows * split.train;
+  const perEpoch = secondsHere(shape, { ...training, epochs: 1 }, rows, speed) / REACHED;
   return Math.max(1, Math.min(epochs, Math.floor(seconds / perEpoch)));
 }
