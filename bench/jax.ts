@@ -93,7 +93,7 @@ export async function jaxJs(task: Task, backend: 'webgpu' | 'wasm'): Promise<Con
   let m = initial.map(({ dims }) => np.zeros([...dims]));
   let v = initial.map(({ dims }) => np.zeros([...dims]));
   const x = np.array(new Float32Array(task.features), { shape: [task.batch, ...task.featureDims] });
-  const y = nn.oneHot(np.array(task.labels, { dtype: np.int32 }), CLASSES);
+  const y = nn.oneHot(np.array(new Int32Array(task.labels), { dtype: np.int32 }), CLASSES);
   let count = 0;
   return {
     version: `jax-js ${JAX_VERSION}`,
