@@ -1,0 +1,243 @@
+import { readFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import axe from 'axe-core';
+import * as ort from 'onnxruntime-node';
+import type { Download, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ROOT } from '../../tools/lib/setup.mjs';
+import type { Opened } from '../support/studio';
+import { openStudio } from '../support/studio';
+
+/**
+ * The whole way of a newcomer through the real screens, by mouse and keyboard, on the built studio with the strict
+ * policy and no name that resolves. The tests follow one another on one project.
+ */
+let studio: Opened;
+let page: Page;
+let folder: string;
+let project: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'terrarium-journey-'));
+  // Playwright cannot see refusals in the service worker's own scope; offline.test.ts looks after that.
+  studio = await openStudio({ context: { serviceWorkers: 'block', acceptDownloads: true } });
+  page = studio.page;
+});
+
+afterAll(async () => {
+  await studio.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function saved(download: Download): Promise<Buffer> {
+  const path = join(folder, download.suggestedFilename());
+  await download.saveAs(path);
+  return readFile(path);
+}
+
+async function downloadBy(press: () => Promise<void>): Promise<Download> {
+  const [download] = await Promise.all([page.waitForEvent('download'), press()]);
+  return download;
+}
+
+const stage = (name: string) => page.goto(`${project}/${name}`);
+
+describe('from the first screen to an exported model', () => {
+  it('one press of a key on Home ends at a result in plain words', async () => {
+    await page.getByRole('heading', { name: 'What should your computer learn?' }).waitFor();
+    const card = page.getByRole('link', { name: /Which penguin is it/ });
+    await card.focus();
+    await page.keyboard.press('Enter');
+    // A named step within a second.
+    await page.locator('h1', { hasText: 'Run 1' }).waitFor({ timeout: 10_000 });
+    await page.getByText(/Right on \d+ of \d+ penguins held back/).waitFor({ timeout: 90_000 });
+    await page.getByText(/Always guessing the commonest species: \d+/).waitFor();
+    project = page.url().replace(/\/train$/, '');
+    expect(project).toMatch(/#\/p\/[\w-]+$/);
+  });
+
+  it('Try answers live, and says when a value is outside what it has seen', async () => {
+    await page
+      .getByRole('button', { name: 'Try it' })
+      .or(page.getByRole('link', { name: 'Try it' }))
+      .first()
+      .click();
+    const length = page.getByRole('spinbutton', { name: /^bill_length_mm/ });
+    const says = page.getByText(/^It says \w+, and is/);
+    await says.waitFor();
+    await length.fill('55');
+    await page.getByRole('spinbutton', { name: /^bill_depth_mm/ }).fill('15');
+    await page.getByRole('spinbutton', { name: /^flipper_length_mm/ }).fill('225');
+    await page.getByRole('spinbutton', { name: /^body_mass_g/ }).fill('5600');
+    await page.getByRole('combobox', { name: /^island/ }).selectOption('Biscoe');
+    await expect.poll(() => says.textContent(), { timeout: 10_000 }).toContain('It says Gentoo');
+    await length.fill('400');
+    await page
+      .getByText(/outside/i)
+      .first()
+      .waitFor();
+  });
+
+  it('Evaluate opens the seal when asked, and counts it', async () => {
+    await stage('evaluate');
+    await page.getByText('Opened 0 times').waitFor();
+    await page.getByRole('button', { name: /^Open the \d+ sealed penguins/ }).click();
+    await page.getByText(/Opened (once|1 time)/).waitFor({ timeout: 30_000 });
+    await page.getByRole('tab', { name: 'What it looks at' }).click();
+    await page.getByRole('tab', { name: 'Confidence' }).click();
+    await page
+      .getByText(/ECE|calibrat/i)
+      .first()
+      .waitFor();
+  });
+
+  it('a whole file comes back with predictions, its order kept and its formulas harmless', async () => {
+    const text = await readFile(join(ROOT, 'static/data/penguins.csv'), 'utf8');
+    const [header = '', ...rows] = text.trim().split('\n');
+    const columns = header.split(',');
+    const drop = columns.indexOf('species');
+    const without = [header, ...rows.slice(0, 40)].map((line, index) =>
+      [...line.split(',').filter((_, at) => at !== drop), index === 0 ? 'note' : '=1+1'].join(','),
+    );
+    const file = join(folder, 'unseen.csv');
+    await writeFile(file, `${without.join('\n')}\n`);
+    await stage('try');
+    await page.getByRole('tab', { name: 'A whole file' }).click();
+    await page.locator('input[type=file]').first().setInputFiles(file);
+    const download = await downloadBy(async () => {
+      await page
+        .getByRole('button', { name: /Download|Save/ })
+        .first()
+        .click({ timeout: 30_000 });
+    });
+    const lines = (await saved(download)).toString('utf8').trim().split(/\r?\n/);
+    expect(lines).toHaveLength(41);
+    expect(lines[0]).toContain('prediction');
+    expect(lines[0]).toContain('confidence');
+    expect(lines[1]).toContain("'=1+1");
+    const islands = lines.slice(1).map((line) => line.split(',')[0]);
+    expect(islands).toEqual(without.slice(1).map((line) => line.split(',')[0]));
+    const species = rows.slice(0, 40).map((line) => line.split(',')[drop]);
+    const right = lines
+      .slice(1)
+      .filter((line, index) => line.includes(species[index] ?? '?')).length;
+    expect(right).toBeGreaterThanOrEqual(36);
+  });
+
+  it('the downloaded model runs on another runtime', async () => {
+    await stage('versions');
+    await page.getByRole('button', { name: 'Run 1', exact: true }).click();
+    const download = await downloadBy(() =>
+      page.getByRole('button', { name: 'Download .onnx' }).first().click(),
+    );
+    const session = await ort.InferenceSession.create(await saved(download));
+    expect(session.inputNames).toEqual(expect.arrayContaining(['numeric', 'categorical']));
+    expect(session.outputNames).toContain('probabilities');
+  });
+
+  it('the project is still there after a reload, and Home shows it', async () => {
+    await page.goto(studio.url);
+    await page.reload();
+    await page
+      .getByRole('link', { name: /Penguins/ })
+      .first()
+      .waitFor();
+  });
+});
+
+describe('a table of one’s own', () => {
+  it('German numbers in, a question answered, a model out', async () => {
+    const rows = Array.from({ length: 150 }, (_, index) => {
+      const length = 2 + (index % 50) / 10;
+      const width = 1 + ((index * 7) % 30) / 10;
+      const kind = length + width > 6.5 ? 'groß' : 'klein';
+      return `${index};${length.toFixed(1).replace('.', ',')};${width.toFixed(1).replace('.', ',')};${kind}`;
+    });
+    const file = join(folder, 'Fische.csv');
+    await writeFile(file, Buffer.from(['Nr;Länge;Breite;Größe', ...rows].join('\r\n'), 'latin1'));
+    await page.goto(studio.url);
+    await page.locator('input[type=file]').first().setInputFiles(file);
+    await page.getByText('Which column should it predict?').first().waitFor({ timeout: 20_000 });
+    expect(page.url()).toMatch(/#\/p\//);
+    project = page.url().replace(/\/\w+$/, '');
+    await stage('data');
+    await page.getByText('Länge').first().waitFor();
+    await stage('train');
+    await page.getByRole('button', { name: 'Train', exact: true }).first().click();
+    await page
+      .getByText(/9\d(\.\d)?%|100%/)
+      .first()
+      .waitFor({ timeout: 90_000 });
+  });
+});
+
+describe('every screen', () => {
+  const STAGES = ['data', 'goal', 'model', 'train', 'evaluate', 'compress', 'versions', 'try'];
+
+  it.each(['light', 'dark'] as const)('passes axe in %s', async (scheme) => {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    const found: string[] = [];
+    for (const address of [
+      studio.url,
+      ...STAGES.map((name) => `${project}/${name}`),
+      `${studio.url}#/settings`,
+    ]) {
+      await page.goto(address);
+      await page.locator('h1').first().waitFor();
+      await page.waitForTimeout(600);
+      found.push(
+        ...(await axeFindings(page)).map(
+          (finding) => `${address.split('#')[1] ?? '/'}: ${finding}`,
+        ),
+      );
+    }
+    expect(found).toEqual([]);
+  });
+
+  it.each([360, 390, 768, 1360, 1920])('does not scroll sideways at %i px', async (width) => {
+    await page.setViewportSize({ width, height: 900 });
+    const wide: string[] = [];
+    for (const address of [
+      studio.url,
+      ...STAGES.map((name) => `${project}/${name}`),
+      `${studio.url}#/settings`,
+    ]) {
+      await page.goto(address);
+      await page.locator('h1').first().waitFor();
+      await page.waitForTimeout(300);
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      if (over > 0) wide.push(`${address.split('#')[1] ?? '/'}: ${over} px`);
+    }
+    await page.setViewportSize({ width: 1360, height: 900 });
+    expect(wide).toEqual([]);
+  });
+});
+
+it('nothing was refused, nothing went out, nothing went wrong', () => {
+  // The service worker is blocked on purpose in this test, and says so.
+  const complaints = studio.complaints.filter(
+    (text) => !text.includes('Service Worker registration blocked'),
+  );
+  expect(complaints).toEqual([]);
+  expect(studio.outside).toEqual([]);
+  expect(studio.server.requests.filter(({ method }) => method !== 'GET')).toEqual([]);
+});
+
+async function axeFindings(target: Page): Promise<string[]> {
+  const session = await target.context().newCDPSession(target);
+  // Not by addScriptTag: the page's own policy forbids it, as it should.
+  await session.send('Runtime.evaluate', { expression: axe.source });
+  await session.detach();
+  return target.evaluate(async () => {
+    const runner = Reflect.get(globalThis, 'axe') as typeof axe;
+    const results = await runner.run(document, { resultTypes: ['violations'] });
+    return results.violations.map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes
+          .map(({ target: at }) => at.join(' '))
+          .slice(0, 3)
+          .join(' | ')}`,
+    );
+  });
+}
