@@ -3,7 +3,7 @@
  * cancelled, and ends with a project on screen.
  */
 import type { Progress } from '../protocol/api';
-import type { DataFinding, Project } from '../protocol/entities';
+import type { Id, Project } from '../protocol/entities';
 import type { Starter } from './router.svelte';
 import type { Studio } from './studio';
 
@@ -11,8 +11,9 @@ export class Imports {
   readonly #studio: () => Promise<Studio>;
   #progress = $state.raw<Progress | null>(null);
   #error = $state.raw<unknown>(null);
-  #understood = $state.raw<readonly string[]>([]);
-  #findings = $state.raw<readonly DataFinding[]>([]);
+  #understood = $state.raw<{ readonly datasetId: Id; readonly words: readonly string[] } | null>(
+    null,
+  );
   #temporary = $state(false);
   #callId: string | null = null;
 
@@ -30,13 +31,9 @@ export class Imports {
     return this.#error;
   }
 
-  /** How the last table was read: delimiter, encoding, decimal comma. */
-  get understood(): readonly string[] {
-    return this.#understood;
-  }
-
-  get findings(): readonly DataFinding[] {
-    return this.#findings;
+  /** How a table read since the page opened was taken: delimiter, encoding, decimal comma. */
+  understood(datasetId: Id): readonly string[] {
+    return this.#understood?.datasetId === datasetId ? this.#understood.words : [];
   }
 
   /** Whether projects made now belong to a temporary session. */
@@ -77,8 +74,7 @@ export class Imports {
   ): Promise<Project | null> {
     return this.#make(steps, async (studio, callId, say) => {
       const result = await studio.importTable(callId, file, source, say);
-      this.#understood = result.understood;
-      this.#findings = result.findings;
+      this.#understood = { datasetId: result.dataset.id, words: result.understood };
       say({ label: steps.preparing });
       const name = source.name.replace(/\.[^.]+$/, '');
       return studio.createProject({
