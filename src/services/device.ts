@@ -6,6 +6,10 @@ import type { ExecutorChoice, ExecutorName } from '../protocol/entities';
 import type { WorkerSet } from './workers';
 
 const SETTING = 'device-probe';
+const OVERRIDE = 'device-override';
+const OVERRIDES = ['auto', 'webgpu', 'wasm'] as const;
+/** What a person chose for this browser, for projects that leave it to the studio. */
+export type DeviceOverride = (typeof OVERRIDES)[number];
 
 interface KeptProbe {
   readonly key: string;
@@ -36,11 +40,25 @@ export class Device {
     return this.#report;
   }
 
+  async override(): Promise<DeviceOverride> {
+    const kept = await this.#workers.store.getSetting(OVERRIDE);
+    return OVERRIDES.find((choice) => choice === kept) ?? 'auto';
+  }
+
+  async setOverride(choice: DeviceOverride): Promise<void> {
+    await this.#workers.store.setSetting(OVERRIDE, choice);
+  }
+
   async choose(
     choice: ExecutorChoice,
     onProgress: OnProgress,
   ): Promise<{ executor: ExecutorName; reason: string }> {
     if (choice === 'auto') {
+      const preferred = await this.override();
+      // Graphics that were there when it was chosen may be gone: then the measurement decides again.
+      if (preferred === 'wasm' || (preferred === 'webgpu' && 'gpu' in navigator)) {
+        return { executor: preferred, reason: 'You chose it in Settings.' };
+      }
       const { chosen, reason } = await this.report(onProgress);
       return { executor: chosen, reason };
     }

@@ -7,12 +7,14 @@ import { useUpdate, watchOffline, watchUpdate, type OfflineStatus } from '../ser
 export class Offline {
   #status = $state.raw<OfflineStatus>({ state: 'starting' });
   #requestsOut = $state(0);
+  #refused = $state(0);
   #updateReady = $state(false);
 
   /** Call once, at boot. */
   connect(): void {
     watchOffline((status) => (this.#status = status));
     watchUpdate(() => (this.#updateReady = true));
+    document.addEventListener('securitypolicyviolation', () => (this.#refused += 1));
     if (!('PerformanceObserver' in globalThis)) return;
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) if (leaves(entry.name)) this.#requestsOut += 1;
@@ -25,6 +27,11 @@ export class Offline {
 
   get requestsOut(): number {
     return this.#requestsOut;
+  }
+
+  /** Things that the content policy stopped in this page since it opened. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** A newer version waits; `update` reloads into it. */

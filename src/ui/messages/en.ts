@@ -10,6 +10,7 @@ import { evaluate } from './en-evaluate';
 import { goal } from './en-goal';
 import { home } from './en-home';
 import { model } from './en-model';
+import { settings } from './en-settings';
 import { shell } from './en-shell';
 import { train } from './en-train';
 import { tryOut } from './en-try';
@@ -28,4 +29,5 @@ export const en = {
   evaluate,
   tryOut,
   versions,
+  settings,
 };
