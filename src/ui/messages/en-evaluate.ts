@@ -88,6 +88,7 @@ export const evaluate = {
     fpr: 'False alarms',
     sentence: (name: string, precision: string, recall: string, threshold: string) =>
       `From ${threshold} on it finds ${recall} of all ${name}; ${precision} of what it calls ${name} is right.`,
+    nothing: (name: string) => `It calls nothing ${name} at this threshold.`,
     roc: 'ROC curve',
     rocSentence: (name: string, auc: string) =>
       `${name}: area under the curve ${auc}; 0.5 is guessing, 1 is perfect.`,
