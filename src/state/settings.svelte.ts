@@ -13,6 +13,8 @@ export interface Usage {
   readonly projects: readonly string[];
   readonly trashed: number;
   readonly datasets: number;
+  /** A run is under way, in whatever project: taking over an update would end it. */
+  readonly running: boolean;
 }
 
 type Task = 'persist' | 'collect' | 'verify' | 'erase' | 'device';
@@ -138,8 +140,14 @@ export class Settings {
       store.listProjects({ trashed: true }),
       store.listDatasets(),
     ]);
-    const projects = live.map(({ name }) => name);
-    this.#usage = { ...usage, projects, trashed: trashed.length, datasets: datasets.length };
+    const runs = await Promise.all(live.map(({ id }) => store.listRuns(id)));
+    this.#usage = {
+      ...usage,
+      projects: live.map(({ name }) => name),
+      trashed: trashed.length,
+      datasets: datasets.length,
+      running: runs.flat().some(({ status }) => status === 'running' || status === 'preparing'),
+    };
     await this.#app.refreshStorage();
   }
 }
