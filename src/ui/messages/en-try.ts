@@ -28,7 +28,7 @@ export const tryOut = {
     any: 'Any row',
     use: 'Fill in',
     truth: (row: string, column: string, truth: string) =>
-      `Row ${row} of the table. Its ${column}: ${truth}.`,
+      `Row ${row} of the data. Its ${column}: ${truth}.`,
     of: (n: number) => `of ${n}`,
     loading: 'Reading the checking part',
   },
