@@ -38,7 +38,7 @@ describe('job files of a project', () => {
       ...PROJECT,
       target: 'island',
       seed: 99,
-      blueprint: { kind: 'linear' },
+      blueprint: null,
     };
     const edit = jobEdit(jobText(PROJECT, DATASET), other, DATASET, refusal);
     expect(edit).toEqual({ target: 'species', seed, blueprint });
