@@ -2,6 +2,7 @@
 import { AppError } from '../core/errors';
 import type { Progress } from '../protocol/api';
 import type { Evaluation, Id, ModelVersion, PairedComparison, Stage } from '../protocol/entities';
+import { chosenModel } from './chosen-model.svelte';
 import { evaluationOf } from './model-choice';
 import type { OpenProject } from './project.svelte';
 import { ancestry, layOutRiver, nodeId, type RiverNode } from './river';
@@ -73,10 +74,12 @@ export class Versions {
 
   select(id: string): void {
     this.#selected = id;
+    const model = this.model(this.node?.recordId ?? '');
+    if (model) chosenModel(this.#project).id = model.id;
   }
 
   selectModel(model: ModelVersion): void {
-    this.#selected = nodeId(model.parentId === null ? 'model' : 'copy', model.id);
+    this.select(nodeId(model.parentId === null ? 'model' : 'copy', model.id));
   }
 
   model(id: Id): ModelVersion | null {
