@@ -14,7 +14,6 @@ import { evaluationMethods } from './evaluations';
 import type { Release } from './locks';
 import { holdLock } from './locks';
 import { modelMethods } from './models';
-import { projectFileMethods } from './project-file';
 import { projectMethods } from './projects';
 import { interruptAbandoned, listInterrupted, runMethods } from './runs';
 import type { StoreMiddleware } from './schema';
@@ -121,7 +120,15 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     ...checkpointMethods(context),
     ...modelMethods(context),
     ...evaluationMethods(context),
-    ...projectFileMethods(context),
+    // The zip library and the file's schemas come when a file is written or read, not with the first screen.
+    async exportProject(id, options) {
+      const { projectFileMethods } = await import('./project-file');
+      return projectFileMethods(context).exportProject(id, options);
+    },
+    async importProject(file) {
+      const { projectFileMethods } = await import('./project-file');
+      return projectFileMethods(context).importProject(file);
+    },
 
     async getSetting(key) {
       const row = await context.read('a setting', [core.settings], () => core.settings.get(key));
