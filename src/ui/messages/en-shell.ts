@@ -96,6 +96,7 @@ export const shell = {
     text: 'The project may have been erased, or the address was cut off.',
     home: 'Go to Home',
   },
+  job: { title: 'Jobs', text: 'This page runs jobs for npm run job.' },
   loadFailed: 'This screen could not be loaded.',
   readOnly: 'Another tab is writing. This one only reads.',
   opened: (screen: string) => `${screen} opened`,
