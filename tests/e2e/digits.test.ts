@@ -1,5 +1,5 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { preprocessDigit } from '../../src/core/digit-preprocess';
 import type { JobReport } from '../../src/services/job';
 import { openJobRunner } from '../../tools/lib/job-runner.mjs';
