@@ -23,8 +23,12 @@ const EMPTY: StageStatus = { state: 'empty' };
 const DONE: StageStatus = { state: 'done' };
 
 export function stageStatuses(contents: ProjectContents): Readonly<Record<Stage, StageStatus>> {
-  const { project, models, evaluations } = contents;
+  const { project } = contents;
   const runs = contents.runs.filter((run) => run.role === 'model');
+  const models = contents.models.filter((model) => !ofBaseline(model, contents.runs));
+  const evaluations = contents.evaluations.filter(({ modelVersionId }) =>
+    models.some((model) => model.id === modelVersionId),
+  );
   const run = runs.reduce<Run | null>((a, b) => (a === null || b.number > a.number ? b : a), null);
   const live = models.filter((model) => model.trashedAt === null);
   const made = live.find((model) => model.runId === run?.id && model.parentId === null);
@@ -44,6 +48,11 @@ export function stageStatuses(contents: ProjectContents): Readonly<Record<Stage,
     versions: live.length > 0 ? DONE : EMPTY,
     try: live.length > 0 ? DONE : EMPTY,
   };
+}
+
+/** Baselines come by themselves, before the person has made anything. */
+function ofBaseline(model: ModelVersion, runs: readonly Run[]): boolean {
+  return runs.some((run) => run.id === model.runId && run.role === 'baseline');
 }
 
 function trainStatus(project: Project, run: Run | null): StageStatus {
