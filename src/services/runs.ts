@@ -9,6 +9,7 @@ import type { Prepared, TrainEvent, TrainOutcome } from '../protocol/api';
 import type { ExecutorName, Id, ModelVersion, Run, RunConfig } from '../protocol/entities';
 import { moved } from './bridge';
 import type { DeviceChoice } from './device';
+import { inTurn } from './turn';
 import type { WorkerSet } from './workers';
 
 export type RunEvent =
@@ -45,41 +46,44 @@ const CHECKPOINT_SECONDS = 5;
 /** A second lost device within this time moves the run to the processor. */
 const LOSS_WINDOW_MS = 5 * 60_000;
 
-export async function startRun(
+/** Throws `training/busy`, with nothing recorded, while another run trains in this tab. */
+export function startRun(
   workers: WorkerSet,
   device: DeviceChoice,
   request: RunRequest,
   listener: RunListener,
 ): Promise<RunHandle> {
-  const { projectId, config, name, role } = request;
-  listener({ type: 'phase', progress: { label: 'Preparing the data' } });
-  const prepared = await workers.data.prepare(config);
-  const choice = await device.choose(config.executor, (progress) =>
-    listener({ type: 'phase', progress }),
-  );
-  const run = await workers.store.createRun({
-    projectId,
-    name,
-    role,
-    config,
-    status: 'preparing',
-    createdAt: Date.now(),
-    finishedAt: null,
-    device: null,
-    graphHash: null,
-    codeVersion,
-    curve: [],
-    best: null,
-    seconds: 0,
-    examplesPerSecond: 0,
-    stepsDone: 0,
-    stepsTotal: 0,
-    modelVersionId: null,
-    error: null,
+  return inTurn(workers, request, async () => {
+    const { projectId, config, name, role } = request;
+    listener({ type: 'phase', progress: { label: 'Preparing the data' } });
+    const prepared = await workers.data.prepare(config);
+    const choice = await device.choose(config.executor, (progress) =>
+      listener({ type: 'phase', progress }),
+    );
+    const run = await workers.store.createRun({
+      projectId,
+      name,
+      role,
+      config,
+      status: 'preparing',
+      createdAt: Date.now(),
+      finishedAt: null,
+      device: null,
+      graphHash: null,
+      codeVersion,
+      curve: [],
+      best: null,
+      seconds: 0,
+      examplesPerSecond: 0,
+      stepsDone: 0,
+      stepsTotal: 0,
+      modelVersionId: null,
+      error: null,
+    });
+    listener({ type: 'run', run });
+    const course = new RunCourse(workers, run, prepared, listener, request.constant ?? false);
+    return course.begin(choice.executor, choice.reason, false);
   });
-  listener({ type: 'run', run });
-  const course = new RunCourse(workers, run, prepared, listener, request.constant ?? false);
-  return course.begin(choice.executor, choice.reason, false);
 }
 
 /** Goes on from the run's last checkpoint, on the executor that it ran on. */
@@ -89,16 +93,18 @@ export async function resumeRun(
   runId: Id,
   listener: RunListener,
 ): Promise<RunHandle> {
-  // Refused when another tab is at work on it.
-  const run = await workers.store.updateRun(runId, { status: 'preparing', error: null });
-  listener({ type: 'run', run });
-  listener({ type: 'phase', progress: { label: 'Preparing the data' } });
-  const prepared = await workers.data.prepare(run.config);
-  const choice = await device.choose(run.device?.executor ?? run.config.executor, (progress) =>
-    listener({ type: 'phase', progress }),
-  );
-  const course = new RunCourse(workers, run, prepared, listener, false);
-  return course.begin(choice.executor, run.device?.reason ?? choice.reason, true);
+  return inTurn(workers, await workers.store.getRun(runId), async () => {
+    // Refused when another tab is at work on it.
+    const run = await workers.store.updateRun(runId, { status: 'preparing', error: null });
+    listener({ type: 'run', run });
+    listener({ type: 'phase', progress: { label: 'Preparing the data' } });
+    const prepared = await workers.data.prepare(run.config);
+    const choice = await device.choose(run.device?.executor ?? run.config.executor, (progress) =>
+      listener({ type: 'phase', progress }),
+    );
+    const course = new RunCourse(workers, run, prepared, listener, false);
+    return course.begin(choice.executor, run.device?.reason ?? choice.reason, true);
+  });
 }
 
 class RunCourse {

@@ -17,6 +17,7 @@ export const train = {
   evaluate: 'Evaluate',
   empty: 'Nothing has learned from these rows yet. Training takes a few seconds to a few minutes.',
   emptyModel: 'Before training, choose what to predict and which model should learn it.',
+  toBusy: 'Show the run under way',
   toGoal: 'Choose what to predict',
   subtitle: (model: string, epochs: number, optimiser: string, rate: string, seed: number) =>
     `${model}, ${count(epochs, 'epoch', 'epochs')}, ${optimiser} ${rate}, seed ${seed}`,

@@ -66,6 +66,8 @@ function fake(...attempts: Attempt[]): Fake {
       records.push({ ...draft, id: 'r1', number: 1 });
       return last();
     },
+    getRun: async () => last(),
+    getProject: async (id: string) => ({ id, name: 'Clouds' }),
     updateRun: async (_: string, change: Partial<Run>) => {
       records.push({ ...last(), ...change });
       return last();
@@ -193,6 +195,46 @@ describe('a run', () => {
     const handle = await startRun(workers, device, request, () => undefined);
     await expect(handle.finished).rejects.toMatchObject({ code });
     expect(records.at(-1)).toMatchObject({ status, error: { code, message: 'It ended.' } });
+  });
+
+  it('is refused while another trains, in words and without a trace', async () => {
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    const { workers, records, requests } = fake(done, done);
+    const { run } = workers.train;
+    vi.spyOn(workers.train, 'run').mockImplementationOnce(async (...args) => {
+      await held;
+      return run(...args);
+    });
+    const first = await startRun(workers, device, request, () => undefined);
+    const before = records.length;
+    const heard = vi.fn();
+    const second = { ...request, projectId: 'p2', name: 'Second' };
+    const refusal = {
+      code: 'training/busy',
+      message: expect.stringContaining('“First” of the project “Clouds” is training.') as string,
+      data: { projectId: 'p1', run: 'First' },
+    };
+    await expect(startRun(workers, device, second, heard)).rejects.toMatchObject(refusal);
+    await expect(resumeRun(workers, device, 'r1', heard)).rejects.toMatchObject(refusal);
+    expect(records).toHaveLength(before);
+    expect(heard).not.toHaveBeenCalled();
+    letGo();
+    await first.finished;
+    const third = await startRun(workers, device, second, heard);
+    await third.finished;
+    expect(requests).toHaveLength(2);
+  });
+
+  it('that cannot begin lets the next one begin', async () => {
+    const { workers } = fake(done);
+    const refusal = new AppError('split/empty', 'No rows.');
+    vi.spyOn(workers.data, 'prepare').mockRejectedValueOnce(refusal);
+    await expect(startRun(workers, device, request, () => undefined)).rejects.toMatchObject({
+      code: 'split/empty',
+    });
+    const handle = await startRun(workers, device, request, () => undefined);
+    await expect(handle.finished).resolves.toBeDefined();
   });
 
   it('resumes on the executor that it ran on', async () => {
