@@ -8,8 +8,12 @@ import { secondsHere, shapeOf } from './model-shape';
 import type { Runs } from './runs.svelte';
 import type { Studio } from './studio';
 
-/** A starter's first run should be over in about so many seconds. */
+/** A starter's first run is cut after so many seconds. */
 const STARTER_SECONDS = 20;
+/** Epochs are planned for this share of them: a run that is cut never sees the end of its learning rate's schedule. */
+const PLANNED_SHARE = 0.6;
+/** Checking a row is a forward pass alone, about a third of a training step's work on it. */
+const CHECKING_WORK = 1 / 3;
 /** Share of the measured speed of a large matrix product that small layers reach. */
 const REACHED = 0.4;
 
@@ -100,7 +104,8 @@ export class Training {
     this.#step = 'measuring';
     const report = await this.#studio.probe((progress) => (this.#progress = progress));
     this.#progress = null;
-    const epochs = epochsWithin(STARTER_SECONDS, project, dataset, report);
+    const seconds = STARTER_SECONDS * PLANNED_SHARE;
+    const epochs = epochsWithin(seconds, project, dataset, report);
     return { ...project, training: { ...training, epochs, maxSeconds: STARTER_SECONDS } };
   }
 }
@@ -128,7 +133,7 @@ export function epochsWithin(
   const name = executor === 'auto' ? report.chosen : executor;
   const speed = name === 'webgpu' ? report.webgpu : name === 'wasm' ? report.wasm : null;
   if (!training || !speed || speed.gflops <= 0) return epochs;
-  const rows = manifest.rows * split.train;
+  const rows = manifest.rows * (split.train + split.validation * CHECKING_WORK);
   const perEpoch = secondsHere(shape, { ...training, epochs: 1 }, rows, speed) / REACHED;
   return Math.max(1, Math.min(epochs, Math.floor(seconds / perEpoch)));
 }
