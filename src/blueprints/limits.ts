@@ -1,6 +1,6 @@
-/** What a blueprint's form allows, what a new project starts with, and the check that both keep. */
+/** What a blueprint's form allows, and the check that keeps it. */
 import { AppError } from '../core/errors';
-import type { BlueprintConfig, TaskType } from '../protocol/entities';
+import type { BlueprintConfig } from '../protocol/entities';
 
 export const BLUEPRINT_LIMITS = {
   hidden: { count: [0, 6], width: [1, 2048] },
@@ -58,34 +58,4 @@ function outside(field: string, found: number, [low, high]: Range): AppError {
     `The ${field} must be from ${low} to ${high}, not ${found}.`,
     { field, found, low, high },
   );
-}
-
-/**
- * A blueprint that suits the data: a small CNN for pictures, an MLP whose width grows with the number of rows
- * for tables. `rows` are the training rows.
- */
-export function defaultBlueprint(
-  task: TaskType,
-  featureDims: readonly number[],
-  rows: number,
-): BlueprintConfig {
-  const [, height = 1, width = 1] = featureDims;
-  if (featureDims.length === 3 && Math.min(height, width) >= 4) {
-    // Halve down to about 6 pixels: 28 gives two blocks, 64 and more three.
-    const side = Math.min(height, width);
-    const channels = side >= 48 ? [16, 32, 64] : side >= 8 ? [16, 32] : [16];
-    return {
-      kind: 'cnn',
-      channels,
-      batchNorm: true,
-      pool: 'max',
-      globalPool: side >= 96,
-      dense: 64,
-      dropout: 0.25,
-    };
-  }
-  const hidden = rows < 200 ? [16] : rows < 5000 ? [32, 16] : rows < 50_000 ? [64, 32] : [128, 64];
-  // Dropout makes regression on few rows worse: its noise is in the units of the target.
-  const dropout = task === 'classification' && rows >= 200 ? 0.1 : 0;
-  return { kind: 'mlp', hidden, activation: 'relu', dropout };
 }

@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { buildBlueprint } from '../../../src/blueprints/build';
-import { checkBlueprint, defaultBlueprint } from '../../../src/blueprints/limits';
+import { checkBlueprint } from '../../../src/blueprints/limits';
 import { describeBlueprint, totalsOf } from '../../../src/blueprints/plan';
 import { countWeights, initializerRoles, trainableNames } from '../../../src/blueprints/weights';
 import { sizeOf } from '../../../src/core/dtype';
@@ -186,21 +186,5 @@ describe('refusals', () => {
     });
     expect(error.code).toBe('blueprint/limits');
     expect(error.data['field']).toBe(field);
-  });
-});
-
-describe('defaultBlueprint', () => {
-  it.each([
-    ['digits', [1, 28, 28], 7000, 'cnn'],
-    ['small pictures', [3, 4, 4], 100, 'cnn'],
-    ['large pictures', [3, 224, 160], 100, 'cnn'],
-    ['few pixels', [1, 3, 9], 100, 'mlp'],
-    ['a table', [11], 240, 'mlp'],
-  ] as const)('fits %s', (_, featureDims, rows, kind) => {
-    for (const task of ['classification', 'regression'] as const) {
-      const config = defaultBlueprint(task, featureDims, rows);
-      expect(config.kind).toBe(kind);
-      expect(describeBlueprint(config, featureDims, 3).at(-1)?.outputDims).toEqual([3]);
-    }
   });
 });
