@@ -46,7 +46,7 @@ export const compress = {
   chart: (name: string) => `${name} and its copies`,
   sentence: {
     smaller: (name: string, share: string) => `${name} is ${share} of the size`,
-    noLoss: 'and loses at most nothing that these rows could show',
+    noLoss: 'and loses nothing that these rows can show',
     within: (high: string) => `and loses at most ${high} with 95 % confidence`,
     atMost: (high: string) => `and its RMSE rises by at most ${high} with 95 % confidence`,
     open: 'and has not been judged yet',
