@@ -4,6 +4,7 @@ import { openJobRunner } from '../../tools/lib/job-runner.mjs';
 import { ensureBuilt } from '../../tools/lib/setup.mjs';
 import type { Opened, OpenOptions } from '../support/studio';
 import { openStudio } from '../support/studio';
+import { tasksDuring } from '../support/trace';
 
 /** What the studio promises of a weak computer, of its promptness, of its walls, and of repeating itself. */
 let studio: Opened | undefined;
@@ -58,6 +59,7 @@ describe('a weak computer', () => {
       const body = `delete WorkerNavigator.prototype.gpu;${await response.text()}`;
       await route.fulfill({ response, body });
     });
+    // Chromium slows the page's own thread, which is the one that has to answer; its workers stay as they are.
     const session = await page.context().newCDPSession(page);
     await session.send('Emulation.setCPUThrottlingRate', { rate: 4 });
     await page.getByRole('link', { name: /Which penguin is it/ }).click();
@@ -85,25 +87,20 @@ describe('a weak computer', () => {
 });
 
 it('the page stays free while digits train', async () => {
-  const page = await open({
-    initScript: `
-      globalThis.longTasks = [];
-      new PerformanceObserver((list) => {
-        for (const { startTime, duration } of list.getEntries()) longTasks.push([startTime, duration]);
-      }).observe({ type: 'longtask', buffered: true });`,
-  });
+  const page = await open();
   await page.getByRole('link', { name: /digit/i }).first().click();
-  const clicked = await page.evaluate(() => performance.now());
-  await resultOf(page, 'digits').waitFor({ timeout: 120_000 });
-  const tasks = await page.evaluate(
-    () => Reflect.get(globalThis, 'longTasks') as [start: number, duration: number][],
+  // These open the project.
+  await page.waitForTimeout(2000);
+  const tasks = await tasksDuring(page, () =>
+    resultOf(page, 'digits').waitFor({ timeout: 120_000 }),
   );
-  // The first two seconds open the project.
-  const late = tasks.filter(([start]) => start > clicked + 2000);
-  const longest = Math.max(0, ...late.map(([, duration]) => duration));
-  console.log(`${late.length} tasks over 50 ms, the longest ${longest.toFixed(0)} ms.`);
-  // The floor is 50 ms; a busy machine that runs tests gets more.
-  expect(longest).toBeLessThan(200);
+  const longest = Math.max(...tasks.map(({ busy }) => busy));
+  const seen = Math.max(...tasks.map(({ clock }) => clock));
+  console.log(
+    `The longest of ${tasks.length} tasks: ${longest.toFixed(0)} ms (by the clock ${seen.toFixed(0)} ms).`,
+  );
+  expect(tasks.length).toBeGreaterThan(100);
+  expect(longest).toBeLessThan(50);
 });
 
 it('no worker reaches outside, by policy and not merely by name', async () => {
