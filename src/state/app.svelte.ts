@@ -68,6 +68,11 @@ export class App {
     return this.#storage;
   }
 
+  /** A project of this tab trains, the open one or one that was left. */
+  get training(): boolean {
+    return [this.#project, ...this.#working].some((project) => project?.training.busy === true);
+  }
+
   present(on: boolean): void {
     this.#presenting = on;
     document.documentElement.toggleAttribute('data-presenting', on);

@@ -2,6 +2,7 @@
 import { version } from '../../package.json';
 import type { App } from './app.svelte';
 import type { ExecutorName } from '../protocol/entities';
+import { runUnderWay } from './under-way';
 
 export type DeviceChoice = 'auto' | Exclude<ExecutorName, 'reference'>;
 
@@ -133,20 +134,21 @@ export class Settings {
   }
 
   async #look(): Promise<void> {
-    const { store } = await this.#app.studio();
-    const [usage, live, trashed, datasets] = await Promise.all([
+    const studio = await this.#app.studio();
+    const { store } = studio;
+    const [usage, live, trashed, datasets, running] = await Promise.all([
       store.usage(),
       store.listProjects(),
       store.listProjects({ trashed: true }),
       store.listDatasets(),
+      runUnderWay(studio),
     ]);
-    const runs = await Promise.all(live.map(({ id }) => store.listRuns(id)));
     this.#usage = {
       ...usage,
       projects: live.map(({ name }) => name),
       trashed: trashed.length,
       datasets: datasets.length,
-      running: runs.flat().some(({ status }) => status === 'running' || status === 'preparing'),
+      running,
     };
     await this.#app.refreshStorage();
   }
