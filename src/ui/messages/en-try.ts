@@ -2,7 +2,7 @@ import { count } from './plural';
 
 export const tryOut = {
   title: 'Try',
-  sub: (target: string) => `Ask it for ${target}, and look at what it says.`,
+  sub: 'Ask it about something new, and look at what it says.',
   tabs: { one: 'One', file: 'A whole file', export: 'Export' },
   model: 'Model',
   champion: 'champion',
