@@ -212,6 +212,38 @@ describe('every screen', () => {
     await page.setViewportSize({ width: 1360, height: 900 });
     expect(wide).toEqual([]);
   });
+
+  it.each([360, 768, 1360])('has room for text of 200 %% at %i px', async (width) => {
+    await page.setViewportSize({ width, height: 900 });
+    const amiss: string[] = [];
+    for (const address of [
+      studio.url,
+      ...STAGES.map((name) => `${project}/${name}`),
+      `${studio.url}#/settings`,
+    ]) {
+      await page.goto(address);
+      await page.locator('h1').first().waitFor();
+      await page.evaluate(() => (document.documentElement.style.fontSize = '200%'));
+      await page.waitForTimeout(300);
+      const found = await page.evaluate(crowded);
+      amiss.push(...found.map((finding) => `${address.split('#')[1] ?? '/'}: ${finding}`));
+    }
+    await page.evaluate(() => (document.documentElement.style.fontSize = ''));
+    await page.setViewportSize({ width: 1360, height: 900 });
+    expect(amiss).toEqual([]);
+  });
+
+  it('keeps the header of a project in one row on a phone', async () => {
+    await page.setViewportSize({ width: 390, height: 800 });
+    await stage('train');
+    await page.locator('h1').first().waitFor();
+    const header = page.locator('header').first();
+    expect((await header.boundingBox())?.height).toBeLessThan(64);
+    await header.getByRole('button', { name: /processor|GPU|Device|Measuring/ }).click();
+    await page.getByRole('dialog', { name: 'What trains here' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.setViewportSize({ width: 1360, height: 900 });
+  });
 });
 
 it('nothing was refused, nothing went out, nothing went wrong', () => {
@@ -223,6 +255,29 @@ it('nothing was refused, nothing went out, nothing went wrong', () => {
   expect(studio.outside).toEqual([]);
   expect(studio.server.requests.filter(({ method }) => method !== 'GET')).toEqual([]);
 });
+
+/** In the page: what makes it scroll sideways, and cards or parts of the header that lie on one another. */
+function crowded(): string[] {
+  const over = document.documentElement.scrollWidth - innerWidth;
+  const found = over > 0 ? [`${over} px too wide`] : [];
+  for (const parts of ['.card', 'header > *']) {
+    const shown = [...document.querySelectorAll(parts)].filter(
+      (part) => part.getBoundingClientRect().width > 0,
+    );
+    for (const [index, first] of shown.entries()) {
+      for (const second of shown.slice(index + 1)) {
+        if (first.contains(second)) continue;
+        const [a, b] = [first.getBoundingClientRect(), second.getBoundingClientRect()];
+        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        if (across > 1 && down > 1) {
+          found.push(`“${first.textContent.trim()}” lies on “${second.textContent.trim()}”`);
+        }
+      }
+    }
+  }
+  return found;
+}
 
 async function axeFindings(target: Page): Promise<string[]> {
   const session = await target.context().newCDPSession(target);
