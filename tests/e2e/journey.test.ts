@@ -213,7 +213,7 @@ describe('every screen', () => {
     expect(wide).toEqual([]);
   });
 
-  it.each([360, 768, 1360])('has room for text of 200 %% at %i px', async (width) => {
+  it.each([360, 768, 1360])('has room at %i px for text twice as large', async (width) => {
     await page.setViewportSize({ width, height: 900 });
     const amiss: string[] = [];
     for (const address of [
