@@ -4,7 +4,6 @@
  */
 import { AppError } from '../core/errors';
 import type { Run } from '../protocol/entities';
-import type { RunHandle } from './runs';
 import type { WorkerSet } from './workers';
 
 type Trainee = Pick<Run, 'projectId' | 'name'>;
@@ -12,11 +11,11 @@ type Trainee = Pick<Run, 'projectId' | 'name'>;
 const turns = new WeakMap<WorkerSet, Trainee>();
 
 /** Begins a run and keeps the turn until it has finished; throws `training/busy` while another has it. */
-export async function inTurn(
+export async function inTurn<Handle extends { readonly finished: Promise<unknown> }>(
   workers: WorkerSet,
   trainee: Trainee,
-  begin: () => Promise<RunHandle>,
-): Promise<RunHandle> {
+  begin: () => Promise<Handle>,
+): Promise<Handle> {
   const holder = turns.get(workers);
   if (holder) throw await busy(workers, holder);
   turns.set(workers, trainee);
