@@ -31,6 +31,10 @@ await shot('model');
 await page.goto(`${penguins}/evaluate`);
 await page.getByRole('button', { name: /^Open the \d+ sealed/ }).click();
 await page.getByText(/Opened (once|1 time)/).waitFor();
+await page
+  .getByText(/^Judging/)
+  .first()
+  .waitFor({ state: 'hidden', timeout: 60_000 });
 await shot('evaluate');
 
 const digits = await train('digits');
