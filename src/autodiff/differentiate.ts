@@ -8,9 +8,10 @@ import { isFloat } from '../core/dtype';
 import { GraphBuilder } from '../onnx/builder';
 import type { Graph, Node } from '../onnx/graph';
 import { zeros } from '../ops/gradients';
+import { expandOps } from '../ops/expand-graph';
 import { infer, staticType } from '../ops/infer-shapes';
 import type { StaticType } from '../ops/infer-shapes';
-import { requireOp } from '../ops/registry';
+import { lookupOp, requireOp } from '../ops/registry';
 import { shapeText } from '../ops/shapes';
 
 export interface LossValues {
@@ -42,15 +43,30 @@ function dependents(
   return found;
 }
 
+/** The graph with composite operators written out where something trainable is behind them and no rule is there. */
+function withRules(graph: Graph, wrt: readonly string[]): Graph {
+  const reached = new Set(wrt);
+  for (const { inputs, outputs } of graph.nodes) {
+    if (inputs.some((name) => reached.has(name))) outputs.forEach((name) => reached.add(name));
+  }
+  return expandOps(
+    graph,
+    (node) =>
+      lookupOp(node.domain, node.op)?.gradient !== undefined ||
+      !node.inputs.some((name) => reached.has(name)),
+  );
+}
+
 /**
- * @param graph with static shapes
+ * @param forward with static shapes
  * @throws AppError `autodiff/not-differentiable` naming node and operator; `autodiff/loss`; `autodiff/unknown`
  */
 export function differentiate(
-  graph: Graph,
+  forward: Graph,
   loss: LossValues,
   wrt: readonly string[],
 ): Differentiated {
+  const graph = withRules(forward, wrt);
   const { types, constants } = infer(graph);
   const type = (name: string) => staticType(types, name);
   for (const name of wrt) {

@@ -1,7 +1,8 @@
 /**
  * The in-memory ONNX model: the one model type of the studio. Plain data; transforms make a new Graph and
  * share what they do not change. Weights are views on the bytes they were read from, never copies.
- * Functions, control flow and external data are deliberately absent until an importer needs them.
+ * Subgraphs (If, Loop, Scan) are attributes and see the values of the graph around them. Model-local functions are
+ * inlined by the reader, so there are none here; external data are views on the files that came along.
  */
 import type { DType, TensorArray } from '../core/dtype';
 
@@ -34,7 +35,10 @@ export type Attribute =
   | { readonly type: 'tensor'; readonly value: Tensor }
   | { readonly type: 'ints'; readonly value: readonly number[] }
   | { readonly type: 'floats'; readonly value: readonly number[] }
-  | { readonly type: 'strings'; readonly value: readonly string[] };
+  | { readonly type: 'strings'; readonly value: readonly string[] }
+  | { readonly type: 'tensors'; readonly value: readonly Tensor[] }
+  | { readonly type: 'graph'; readonly value: Graph }
+  | { readonly type: 'graphs'; readonly value: readonly Graph[] };
 
 export interface Node {
   /** Unique in its graph. */
@@ -70,4 +74,5 @@ export const attr = {
   ints: (value: readonly number[]): Attribute => ({ type: 'ints', value }),
   floats: (value: readonly number[]): Attribute => ({ type: 'floats', value }),
   strings: (value: readonly string[]): Attribute => ({ type: 'strings', value }),
+  graph: (value: Graph): Attribute => ({ type: 'graph', value }),
 };

@@ -54,6 +54,12 @@ async function attributeIdentity(attribute: Attribute): Promise<unknown> {
       return ['float', floatText(attribute.value)];
     case 'floats':
       return ['floats', attribute.value.map(floatText)];
+    case 'tensors':
+      return ['tensors', await Promise.all(attribute.value.map(tensorIdentity))];
+    case 'graph':
+      return ['graph', await graphHash(attribute.value)];
+    case 'graphs':
+      return ['graphs', await Promise.all(attribute.value.map(graphHash))];
     default:
       return [attribute.type, attribute.value];
   }

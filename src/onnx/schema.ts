@@ -55,9 +55,12 @@ export const ATTRIBUTE_TYPE = {
   int: 2,
   string: 3,
   tensor: 4,
+  graph: 5,
   floats: 6,
   ints: 7,
   strings: 8,
+  tensors: 9,
+  graphs: 10,
 } as const;
 export const TENSOR = {
   dims: 1,

@@ -129,6 +129,16 @@ function writeAttribute(name: string, attribute: Attribute): WireWriter {
     case 'strings':
       for (const text of attribute.value) writer.string(ATTRIBUTE.strings, text);
       return writer;
+    case 'tensors':
+      for (const tensor of attribute.value) {
+        writer.message(ATTRIBUTE.tensors, writeTensor(tensor, ''));
+      }
+      return writer;
+    case 'graph':
+      return writer.message(ATTRIBUTE.graph, writeGraph(attribute.value));
+    case 'graphs':
+      for (const graph of attribute.value) writer.message(ATTRIBUTE.graphs, writeGraph(graph));
+      return writer;
   }
 }
 

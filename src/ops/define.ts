@@ -3,7 +3,7 @@
  * it in `tfjs.ts` and is never imported from here, so the registry stays free of tfjs.
  */
 import type { GraphBuilder } from '../onnx/builder';
-import type { Node, Tensor, TensorType } from '../onnx/graph';
+import type { Dim, Graph, Node, Tensor, TensorType } from '../onnx/graph';
 
 /** A value of the reference interpreter: row-major, every element type held as float64 (bool as 0 or 1). */
 export interface Value {
@@ -19,6 +19,13 @@ export interface InferContext {
   readonly inputs: readonly (TensorType | undefined)[];
   /** Value of an input that is constant, else undefined. */
   constant(index: number): Tensor | undefined;
+  /**
+   * Elements of a small integer input (a shape, starts, repeats) as far as they are known: numbers, and symbolic
+   * lengths that came through Shape. Undefined where nothing is known of it.
+   */
+  elements(index: number): readonly Dim[] | undefined;
+  /** Output types of a subgraph attribute, given the types of its inputs; outer values are seen from inside. */
+  subgraph(graph: Graph, inputs: readonly TensorType[]): readonly TensorType[];
 }
 
 /** What a gradient rule may use. It emits nodes into `builder`; shapes are static. */
@@ -38,20 +45,32 @@ export interface GradientContext {
 /** Gradient value name of each input, in order; undefined where not wanted or not differentiable. */
 export type GradientRule = (context: GradientContext) => readonly (string | undefined)[];
 
+/** For the few kernels that run subgraphs: If, Loop and Scan. */
+export interface ReferenceScope {
+  /** Runs a subgraph with these inputs; it also sees the values around the node. */
+  run(graph: Graph, inputs: readonly Value[]): readonly Value[];
+}
+
 export type ReferenceKernel = (
   node: Node,
   inputs: readonly (Value | undefined)[],
+  scope: ReferenceScope,
 ) => readonly Value[];
 
-/**
- * Rewrites a call of a training-only operator in standard operators, after static shape inference. Emits into
- * `builder` and returns the value names that take the place of the node's outputs.
- */
-export type Expansion = (context: {
+export interface ExpansionContext {
   readonly node: Node;
   readonly builder: GraphBuilder;
   type(name: string): { readonly dtype: TensorType['dtype']; readonly dims: readonly number[] };
-}) => readonly string[];
+  /** Value of an input that is constant, else undefined. */
+  constant(index: number): Tensor | undefined;
+}
+
+/**
+ * Rewrites a call in simpler standard operators, after static shape inference. Emits into `builder` and returns
+ * the value names that take the place of the node's outputs. Executors use it where they have no kernel, and
+ * `differentiate` where the operator has no gradient rule: a composite operator needs only this and a reference.
+ */
+export type Expansion = (context: ExpansionContext) => readonly string[];
 
 export interface OpSpec {
   readonly name: string;
@@ -62,8 +81,8 @@ export interface OpSpec {
   /** Types of the outputs; throws `onnx/shape` naming node, port, expected and found. */
   readonly infer: (context: InferContext) => readonly TensorType[];
   readonly reference: ReferenceKernel;
-  /** Absent: not differentiable (a gradient that arrives here is an error unless nothing trainable is behind it). */
+  /** Absent: by `expand`, and without that not differentiable (an error if something trainable is behind it). */
   readonly gradient?: GradientRule;
-  /** Only training operators have one. */
+  /** Every training operator has one (but optimisers), and every operator that is a composite of others. */
   readonly expand?: Expansion;
 }

@@ -1,15 +1,37 @@
 /**
- * Rewrites training operators in standard ones, so that an executor without kernels for them can run the graph.
- * Optimisers have no expansion: executors update weights themselves.
+ * Rewrites composite and training operators in simpler ones, so that an executor without kernels for them can run
+ * the graph. What an expansion emits is expanded again until nothing is left to do. Optimisers have no expansion:
+ * executors update weights themselves.
  */
+import { invariant } from '../core/errors';
 import { GraphBuilder } from '../onnx/builder';
+import { TRAINING_DOMAIN } from '../onnx/graph';
 import type { Graph, Node } from '../onnx/graph';
-import { inferShapes, staticType } from './infer-shapes';
+import { infer, staticType } from './infer-shapes';
 import { lookupOp } from './registry';
 
-/** @param keep operators of the training domain that the executor runs itself, by name */
-export function expandTrainingOps(graph: Graph, keep: ReadonlySet<string> = new Set()): Graph {
-  const types = inferShapes(graph);
+/** Composites of composites are three or four deep; more is an operator that expands into itself. */
+const ROUNDS = 12;
+
+/** @param keep nodes that stay as they are, because the caller has a kernel or a rule for them */
+export function expandOps(graph: Graph, keep: (node: Node) => boolean): Graph {
+  let current = graph;
+  for (let round = 0; round < ROUNDS; round++) {
+    const expandable = (node: Node) =>
+      !keep(node) && lookupOp(node.domain, node.op)?.expand !== undefined;
+    if (!current.nodes.some(expandable)) return current;
+    current = expandOnce(current, expandable);
+  }
+  invariant(false, 'An operator expands into itself.');
+}
+
+/** For executors that have every standard operator but none of the training domain. */
+export function expandTrainingOps(graph: Graph): Graph {
+  return expandOps(graph, ({ domain }) => domain !== TRAINING_DOMAIN);
+}
+
+function expandOnce(graph: Graph, expandable: (node: Node) => boolean): Graph {
+  const { types, constants } = infer(graph);
   // The builder holds the old nodes too, so that no generated name meets one of theirs.
   const builder = GraphBuilder.from(graph);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
@@ -18,7 +40,7 @@ export function expandTrainingOps(graph: Graph, keep: ReadonlySet<string> = new 
   let emitted = graph.nodes.length;
   for (const given of graph.nodes) {
     const node: Node = { ...given, inputs: given.inputs.map((name) => renamed.get(name) ?? name) };
-    const expand = keep.has(node.op) ? undefined : lookupOp(node.domain, node.op)?.expand;
+    const expand = expandable(node) ? lookupOp(node.domain, node.op)?.expand : undefined;
     if (!expand) {
       nodes.push(node);
       continue;
@@ -29,6 +51,7 @@ export function expandTrainingOps(graph: Graph, keep: ReadonlySet<string> = new 
       node,
       builder,
       type: (name) => staticType(types, original.get(name) ?? name),
+      constant: (index) => constants.get(given.inputs[index] ?? ''),
     });
     given.outputs.forEach((name, index) => {
       const value = made[index];

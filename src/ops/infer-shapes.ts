@@ -6,10 +6,10 @@
 import { AppError } from '../core/errors';
 import { sizeOf } from '../core/dtype';
 import type { Graph, Node, Tensor, TensorType } from '../onnx/graph';
-import type { OpSpec } from './define';
+import type { OpSpec, ReferenceScope } from './define';
 import { requireOp } from './registry';
 import { isStatic, shapeText } from './shapes';
-import { tensorOf, valueOf } from './value';
+import { numbersOf, tensorOf, valueOf } from './value';
 
 export interface InferOptions {
   /** Stands for every symbolic dimension. */
@@ -30,6 +30,12 @@ export interface Inference {
 /** Constants longer than this are weights, not shapes. */
 const FOLD_LIMIT = 1024;
 
+const NO_SUBGRAPHS: ReferenceScope = {
+  run: () => {
+    throw new AppError('internal/invariant', 'A node with subgraphs is not folded.');
+  },
+};
+
 /** The value of a small node whose inputs are all known (or whose input's shape is, for Shape). */
 function fold(
   node: Node,
@@ -38,13 +44,14 @@ function fold(
   types: ReadonlyMap<string, TensorType>,
   constants: ReadonlyMap<string, Tensor>,
 ): readonly Tensor[] | undefined {
+  if ([...node.attributes.values()].some(({ type }) => type === 'graph')) return undefined;
   if (!outputs.every(({ dims }) => isStatic(dims) && sizeOf(dims) <= FOLD_LIMIT)) return undefined;
   if (node.op === 'Shape' && node.domain === '') {
     const dims = types.get(node.inputs[0] ?? '')?.dims;
     if (!dims || !isStatic(dims)) return undefined;
     // Only the shape is read, so the value may be empty.
     return spec
-      .reference(node, [{ dtype: 'float32', dims, data: new Float64Array(0) }])
+      .reference(node, [{ dtype: 'float32', dims, data: new Float64Array(0) }], NO_SUBGRAPHS)
       .map(tensorOf);
   }
   const inputs = node.inputs.map((name) => constants.get(name));
@@ -55,18 +62,29 @@ function fold(
     .reference(
       node,
       inputs.map((tensor) => tensor && valueOf(tensor)),
+      NO_SUBGRAPHS,
     )
     .map(tensorOf);
 }
 
 export function infer(graph: Graph, options: InferOptions = {}): Inference {
   const types = new Map<string, TensorType>();
-  const constants = new Map<string, Tensor>(graph.initializers);
   const { batch } = options;
   for (const { name, dtype, dims } of graph.inputs) {
     const known = dims.map((dim) => (typeof dim === 'string' ? (batch ?? dim) : dim));
     types.set(name, { dtype, dims: known });
   }
+  return inferWithin(graph, types, new Map());
+}
+
+/** `types` and `known`: what is seen from inside, graph inputs and all that surrounds a subgraph. Both grow. */
+function inferWithin(
+  graph: Graph,
+  types: Map<string, TensorType>,
+  known: Map<string, Tensor>,
+): Inference {
+  const constants = known;
+  for (const [name, tensor] of graph.initializers) constants.set(name, tensor);
   for (const [name, { dtype, dims }] of graph.initializers) types.set(name, { dtype, dims });
   for (const node of graph.nodes) {
     const spec = requireOp(node);
@@ -84,6 +102,11 @@ export function infer(graph: Graph, options: InferOptions = {}): Inference {
       node,
       inputs,
       constant: (index) => constants.get(node.inputs[index] ?? ''),
+      elements(index) {
+        const tensor = constants.get(node.inputs[index] ?? '');
+        return tensor && numbersOf(tensor);
+      },
+      subgraph: (inner, given) => subgraphTypes(inner, given, types, constants),
     });
     node.outputs.forEach((name, index) => {
       const type = outputs[index];
@@ -96,6 +119,20 @@ export function infer(graph: Graph, options: InferOptions = {}): Inference {
     });
   }
   return { types, constants };
+}
+
+function subgraphTypes(
+  graph: Graph,
+  given: readonly TensorType[],
+  types: ReadonlyMap<string, TensorType>,
+  constants: ReadonlyMap<string, Tensor>,
+): TensorType[] {
+  const inside = new Map(types);
+  graph.inputs.forEach(({ name, dtype, dims }, index) =>
+    inside.set(name, given[index] ?? { dtype, dims }),
+  );
+  const inferred = inferWithin(graph, inside, new Map(constants));
+  return graph.outputs.map(({ name, dtype, dims }) => inferred.types.get(name) ?? { dtype, dims });
 }
 
 export function inferShapes(graph: Graph, options: InferOptions = {}): Map<string, TensorType> {

@@ -25,6 +25,20 @@ interface Plan {
 
 const plans = new WeakMap<Graph, Plan>();
 
+/** Values of this graph that the node's subgraphs read. */
+function outerReads(node: Node): string[] {
+  const read: string[] = [];
+  for (const attribute of node.attributes.values()) {
+    const graphs = attribute.type === 'graph' ? [attribute.value] : [];
+    if (attribute.type === 'graphs') graphs.push(...attribute.value);
+    for (const { nodes, outputs } of graphs) {
+      for (const inner of nodes) read.push(...inner.inputs, ...outerReads(inner));
+      read.push(...outputs.map(({ name }) => name));
+    }
+  }
+  return read;
+}
+
 /** Nodes the outputs need, with their kernels and the values that die at each. */
 function planOf(graph: Graph): Plan {
   const known = plans.get(graph);
@@ -34,7 +48,7 @@ function planOf(graph: Graph): Plan {
   for (const node of [...graph.nodes].reverse()) {
     if (!node.outputs.some((name) => live.has(name))) continue;
     const free: string[] = [];
-    for (const name of node.inputs) {
+    for (const name of [...node.inputs, ...outerReads(node)]) {
       if (name === '' || live.has(name)) continue;
       live.add(name);
       free.push(name);
@@ -70,8 +84,17 @@ export function runGraph(
   graph: Graph,
   feeds: ReadonlyMap<string, Value | Tensor>,
 ): Map<string, Value> {
+  return runWithin(graph, feeds, new Map());
+}
+
+/** `outer`: what a subgraph sees of the graph around it. */
+function runWithin(
+  graph: Graph,
+  feeds: ReadonlyMap<string, Value | Tensor>,
+  outer: ReadonlyMap<string, Value>,
+): Map<string, Value> {
   const plan = planOf(graph);
-  const values = new Map<string, Value>(plan.constants);
+  const values = new Map<string, Value>([...outer, ...plan.constants]);
   for (const [name, feed] of feeds) values.set(name, feedValue(name, feed));
   const missing = graph.inputs.find(({ name }) => !values.has(name));
   if (missing) {
@@ -90,7 +113,13 @@ export function runGraph(
         { node: node.name, value: name },
       );
     });
-    const outputs = spec.reference(node, inputs);
+    const outputs = spec.reference(node, inputs, {
+      run(subgraph, given) {
+        const named = new Map(subgraph.inputs.map(({ name }, index) => [name, given[index]]));
+        const fed = new Map([...named].flatMap(([name, value]) => (value ? [[name, value]] : [])));
+        return [...runWithin(subgraph, fed, values).values()];
+      },
+    });
     for (const name of free) values.delete(name);
     node.outputs.forEach((name, index) => {
       const value = outputs[index];

@@ -6,11 +6,11 @@ import { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import { env } from '@tensorflow/tfjs-core';
 import { AppError, invariant } from '../../core/errors';
 import type { Graph } from '../../onnx/graph';
-import { expandTrainingOps } from '../../ops/expand-graph';
+import { expandOps } from '../../ops/expand-graph';
 import { openDevice } from '../device';
 import type { GpuDevice } from '../device';
 import type { CompileOptions, Executor, Program, State, StateSpec } from '../executor';
-import { OWN_TRAINING_OPS } from './lowerings';
+import { loweringOf } from './lowerings';
 import { WebgpuProgram } from './program';
 import { WebgpuState } from './state';
 
@@ -47,7 +47,7 @@ export class WebgpuExecutor implements Executor {
     return WebgpuProgram.compile({
       backend: this.#backend,
       gpu: this.gpu,
-      graph: expandTrainingOps(graph, OWN_TRAINING_OPS),
+      graph: expandOps(graph, (node) => loweringOf(node) !== undefined),
       state,
       options,
     });

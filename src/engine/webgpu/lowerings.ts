@@ -52,6 +52,3 @@ const tables: ReadonlyMap<string, ReadonlyMap<string, Lowering>> = new Map([
 export function loweringOf(node: Node): Lowering | undefined {
   return tables.get(node.domain)?.get(node.op);
 }
-
-/** Training operators that need no rewriting. */
-export const OWN_TRAINING_OPS: ReadonlySet<string> = new Set(Object.keys(TRAINING));

@@ -153,7 +153,7 @@ const convIntegerSpec: OpSpec = {
     const w = inputType(context, 1);
     return [{ dtype: 'int32', dims: convDims(context.node, x.dims, w.dims) }];
   },
-  reference: (node, inputs) => {
+  reference: (node, inputs, scope) => {
     const x = inputValue(node, inputs, 0);
     const w = inputValue(node, inputs, 1);
     const filter = w.data.length / dimAt(w.dims, 0);
@@ -173,7 +173,7 @@ const convIntegerSpec: OpSpec = {
           value - (zeroW ? (zeroW.data[Math.floor(at / filter) % zeroW.data.length] as number) : 0),
       ),
     );
-    return convReference(node, [left, right]);
+    return convReference(node, [left, right], scope);
   },
 };
 
