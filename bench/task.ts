@@ -6,7 +6,7 @@
 import { buildBlueprint } from '../src/blueprints/build';
 import { normals } from '../src/core/philox';
 import type { Graph } from '../src/onnx/graph';
-import type { BlueprintConfig } from '../src/protocol/entities';
+import type { OwnBlueprint } from '../src/protocol/entities';
 
 export type TaskName = 'mlp' | 'cnn';
 export const CLASSES = 10;
@@ -31,7 +31,7 @@ export interface Contender {
   step(): Promise<number>;
 }
 
-const BLUEPRINTS: Readonly<Record<TaskName, BlueprintConfig>> = {
+const BLUEPRINTS: Readonly<Record<TaskName, OwnBlueprint>> = {
   mlp: { kind: 'mlp', hidden: [128], activation: 'relu', dropout: 0 },
   cnn: {
     kind: 'cnn',

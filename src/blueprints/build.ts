@@ -10,7 +10,7 @@ import { normals } from '../core/philox';
 import { GraphBuilder } from '../onnx/builder';
 import { attr } from '../onnx/graph';
 import type { Dim, Graph, Tensor } from '../onnx/graph';
-import type { Activation, BlueprintConfig } from '../protocol/entities';
+import type { Activation, OwnBlueprint } from '../protocol/entities';
 import { planBlueprint } from './plan';
 import type { Layer } from './plan';
 
@@ -28,7 +28,7 @@ export interface BuildOptions {
 const BATCH_NORM_MOMENTUM = 0.9;
 const BATCH_NORM_EPSILON = 1e-5;
 
-export function buildBlueprint(config: BlueprintConfig, options: BuildOptions): Graph {
+export function buildBlueprint(config: OwnBlueprint, options: BuildOptions): Graph {
   const { featureDims, outputs, seed, batch = 'batch' } = options;
   const layers = planBlueprint(config, featureDims, outputs);
   const builder = new GraphBuilder(config.kind);

@@ -1,6 +1,6 @@
 /** What a blueprint's form allows, and the check that keeps it. */
 import { AppError } from '../core/errors';
-import type { BlueprintConfig } from '../protocol/entities';
+import type { OwnBlueprint } from '../protocol/entities';
 
 export const BLUEPRINT_LIMITS = {
   hidden: { count: [0, 6], width: [1, 2048] },
@@ -14,7 +14,7 @@ export const BLUEPRINT_LIMITS = {
 type Range = readonly [low: number, high: number];
 
 /** Throws `blueprint/limits` naming the field, what it may be and what it is. */
-export function checkBlueprint(config: BlueprintConfig): void {
+export function checkBlueprint(config: OwnBlueprint): void {
   const limits = BLUEPRINT_LIMITS;
   switch (config.kind) {
     case 'linear':

@@ -4,7 +4,7 @@
  */
 import { sizeOf } from '../core/dtype';
 import { AppError } from '../core/errors';
-import type { Activation, BlueprintConfig } from '../protocol/entities';
+import type { Activation, OwnBlueprint } from '../protocol/entities';
 import { checkBlueprint } from './limits';
 
 interface Common {
@@ -43,7 +43,7 @@ const ACTIVATION_OP = { relu: 'Relu', tanh: 'Tanh', sigmoid: 'Sigmoid', gelu: 'G
 
 /** The layers in order; the last one is the Gemm that makes the logits. */
 export function planBlueprint(
-  config: BlueprintConfig,
+  config: OwnBlueprint,
   featureDims: readonly number[],
   outputs: number,
 ): readonly Layer[] {
@@ -108,7 +108,7 @@ type LayerOf = Layer extends infer L
 
 /** What the Model screen shows, layer by layer. Throws like `planBlueprint` when the blueprint does not fit. */
 export function describeBlueprint(
-  config: BlueprintConfig,
+  config: OwnBlueprint,
   featureDims: readonly number[],
   outputs: number,
 ): readonly LayerDescription[] {

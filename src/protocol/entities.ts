@@ -64,12 +64,42 @@ export interface ImagesManifest {
   /** uint8 class index of each image. */
   readonly labels: readonly ChunkRef[];
   readonly source: DataSource;
+  /** Which group (vendor, place, day) each image comes from, where they came in groups. */
+  readonly groups?: {
+    readonly names: readonly string[];
+    /** uint8 index into `names` of each image. */
+    readonly chunks: readonly ChunkRef[];
+  };
+  /** How pictures of other shapes were made square; serving does the same. */
+  readonly fit?: PictureFit;
+  /** What was odd about the files that they came from, so that nothing is lost silently. */
+  readonly intake?: PictureIntake;
+}
+
+/** Cut out the middle square, or keep all and fill up with white. */
+export type PictureFit = 'crop' | 'letterbox';
+
+export interface PictureIntake {
+  /** Files that could not be read, by name; at most 500 are named, `leftOutCount` counts all. */
+  readonly leftOut: readonly LeftOutFile[];
+  readonly leftOutCount: number;
+  /** Pictures whose pixels stand in the set before them already. */
+  readonly duplicates: number;
+  /** Of those, pictures that stand there under another class. */
+  readonly contradictions: number;
+}
+
+export interface LeftOutFile {
+  readonly name: string;
+  /** `area/problem`, as of an error. */
+  readonly code: string;
+  readonly reason: string;
 }
 
 export type DatasetManifest = TableManifest | ImagesManifest;
 
 export interface DataSource {
-  readonly kind: 'embedded' | 'file' | 'paste' | 'project-file';
+  readonly kind: 'embedded' | 'file' | 'paste' | 'project-file' | 'folder' | 'zip' | 'camera';
   readonly name: string;
   readonly licence?: string;
   readonly origin?: string;
@@ -95,7 +125,10 @@ export interface DataFinding {
     | 'small-class'
     | 'suspicious'
     | 'missing-target'
-    | 'too-large';
+    | 'too-large'
+    | 'left-out'
+    | 'duplicates'
+    | 'contradictions';
   readonly column?: string;
   readonly message: string;
 }
@@ -120,6 +153,19 @@ export interface RecipeConfig {
   readonly use: Readonly<Record<string, boolean>>;
   readonly imputeNumeric: 'median' | 'mean';
   readonly standardise: boolean;
+  /** What pictures become on their way to the model; absent: their levels as 0 to 1. */
+  readonly image?: ImagePreparation;
+}
+
+/** Steps on pictures, in this order. A pretrained body names what it was trained with. */
+export interface ImagePreparation {
+  /** Levels 0 to 1, bilinear with half-pixel centres (ONNX Resize, mode linear). */
+  readonly resize?: { readonly height: number; readonly width: number };
+  /** One grey channel becomes three equal ones. */
+  readonly channelsTo?: 3;
+  /** By channel, in levels of 0 to 1: (level - mean) / std. */
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
 }
 
 /** A recipe after fitting on the training part: all that serving needs, as plain figures. */
@@ -131,12 +177,14 @@ export interface FittedRecipe {
         readonly numeric: readonly NumericFeature[];
         readonly categorical: readonly CategoricalFeature[];
       }
-    | {
+    | ({
         readonly type: 'images';
+        /** As stored, before `resize` and `channelsTo`. */
         readonly channels: number;
         readonly height: number;
         readonly width: number;
-      };
+        readonly fit?: PictureFit;
+      } & ImagePreparation);
   /** Shape of one row of features: `[F]` or `[C, H, W]`. */
   readonly featureDims: readonly number[];
   readonly target:
@@ -170,8 +218,16 @@ export interface CategoricalFeature {
   readonly typical: string;
 }
 
-export interface SplitConfig {
-  readonly kind: 'stratified';
+export type SplitConfig = SplitShares &
+  (
+    | { readonly kind: 'stratified' }
+    /** Whole groups stay together, so that the test part holds groups never seen before. */
+    | { readonly kind: 'grouped'; readonly by: 'group' }
+    /** The sealed test part is these groups; the others are spread over training and validation by their shares. */
+    | { readonly kind: 'fixed'; readonly by: 'group'; readonly testGroups: readonly string[] }
+  );
+
+export interface SplitShares {
   readonly train: number;
   readonly validation: number;
   readonly test: number;
@@ -205,6 +261,9 @@ export type BlueprintConfig =
       readonly dropout: number;
     }
   | PretrainedBlueprint;
+
+/** An architecture of the studio's own, built from its settings alone. */
+export type OwnBlueprint = Exclude<BlueprintConfig, PretrainedBlueprint>;
 
 /** A trained body with a new head for the person's classes. */
 export interface PretrainedBlueprint {
@@ -274,6 +333,11 @@ export interface AugmentConfig {
   readonly shift: number;
   readonly rotate: number;
   readonly zoom: number;
+  /** Left and right changed at random. Wrong for letters and digits. */
+  readonly flip?: boolean;
+  /** Largest change of all levels (0.2 = up to a fifth lighter or darker), and of their distance from the middle. */
+  readonly brightness?: number;
+  readonly contrast?: number;
 }
 
 export interface TrainingConfig {
@@ -457,7 +521,7 @@ export interface Project {
   readonly trashedAt: Timestamp | null;
   /** Set for projects of a temporary session: erased at "Finish here". */
   readonly temporary: boolean;
-  readonly starter: 'penguins' | 'digits' | null;
+  readonly starter: 'penguins' | 'digits' | 'emoji' | null;
   readonly datasetId: Id | null;
   readonly target: string | null;
   readonly task: TaskType | null;

@@ -6,6 +6,7 @@ import type {
   BlueprintConfig,
   DatasetVersion,
   OptimiserConfig,
+  OwnBlueprint,
   RecipeConfig,
   SplitConfig,
   TaskType,
@@ -32,7 +33,7 @@ export const BLUEPRINTS = {
     dense: 64,
     dropout: 0.2,
   },
-} as const satisfies Record<BlueprintConfig['kind'], BlueprintConfig>;
+} as const satisfies Record<OwnBlueprint['kind'], OwnBlueprint>;
 
 /** A table trains for about so many steps, within bounds on the epochs. */
 const TABLE_STEPS = 1_500;

@@ -2,14 +2,14 @@
 import { AppError } from '../core/errors';
 import { describeBlueprint, totalsOf, type LayerDescription } from '../blueprints/plan';
 import { BLUEPRINT_LIMITS } from '../blueprints/limits';
-import type { BlueprintConfig, TrainingConfig } from '../protocol/entities';
+import type { OwnBlueprint, TrainingConfig } from '../protocol/entities';
 import { BLUEPRINTS } from '../services/defaults';
 
 export { BLUEPRINT_LIMITS };
-export type Kind = BlueprintConfig['kind'];
+export type Kind = OwnBlueprint['kind'];
 
 /** What a kind of blueprint begins with. */
-export function blueprintOf(kind: Kind): BlueprintConfig {
+export function blueprintOf(kind: Kind): OwnBlueprint {
   return BLUEPRINTS[kind];
 }
 
@@ -34,7 +34,7 @@ export interface ModelShape {
 const NOTHING = { weights: 0, bytes: 0, multiplyAdds: 0 };
 
 export function shapeOf(
-  config: BlueprintConfig,
+  config: OwnBlueprint,
   featureDims: readonly number[],
   outputs: number,
 ): ModelShape {
@@ -52,7 +52,7 @@ export function shapeOf(
 
 /** The part of a CNN that does fit, so that the wire behind it can be shown in red. */
 function fitting(
-  config: BlueprintConfig,
+  config: OwnBlueprint,
   featureDims: readonly number[],
   outputs: number,
 ): Omit<ModelShape, 'problem'> {
@@ -71,7 +71,7 @@ function fitting(
   return { layers: [], ...NOTHING };
 }
 
-function failingAt(config: BlueprintConfig, error: AppError): number {
+function failingAt(config: OwnBlueprint, error: AppError): number {
   if (config.kind !== 'cnn' || error.code !== 'blueprint/too-small') return 0;
   const block = Number(/\d+/.exec(String(error.data.block))?.[0] ?? 1);
   const perBlock = config.batchNorm ? 4 : 3;

@@ -1,10 +1,20 @@
 /** Plain facts of a run for the screens: its settings one by one, what changed since another, and its best figures. */
 import { wilson } from '../evaluation/intervals';
-import type { Estimate, MetricPoint, Run, RunConfig } from '../protocol/entities';
+import type { BlueprintConfig, Estimate, MetricPoint, Run, RunConfig } from '../protocol/entities';
 
 /** Settings that can differ between runs, in the order in which they are shown. */
 export const SETTING_KEYS = [
   'model',
+  'body',
+  'cut',
+  'strategy',
+  'blocks',
+  'depthDecay',
+  'epochsPerBlock',
+  'rank',
+  'alpha',
+  'loraDropout',
+  'targets',
   'hidden',
   'activation',
   'channels',
@@ -39,13 +49,31 @@ export type SettingKey = (typeof SETTING_KEYS)[number];
 /** The raw value of each setting that the configuration has; the screen puts it in words. */
 export type Settings = Partial<Record<SettingKey, unknown>>;
 
+function partsOf(blueprint: BlueprintConfig): Settings {
+  if (blueprint.kind !== 'pretrained') {
+    const { kind: _kind, ...parts } = blueprint;
+    return parts;
+  }
+  const { source, cut, head, strategy, batchNorm } = blueprint;
+  const { kind, ...settings } = strategy;
+  return {
+    body: source.kind === 'embedded' ? source.id : source.sha256.slice(0, 12),
+    cut,
+    strategy: kind,
+    ...settings,
+    ...('dropout' in settings ? { loraDropout: settings.dropout } : {}),
+    dense: head.hidden,
+    dropout: head.dropout,
+    batchNorm,
+  };
+}
+
 export function settingsOf(config: RunConfig): Settings {
   const { blueprint, training, recipe, split, seed, executor } = config;
-  const { kind: model, ...parts } = blueprint;
   const { optimiser } = training;
   return {
-    model,
-    ...parts,
+    model: blueprint.kind,
+    ...partsOf(blueprint),
     epochs: training.epochs,
     batchSize: training.batchSize,
     learningRate: training.learningRate,

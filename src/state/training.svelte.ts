@@ -127,7 +127,8 @@ export function epochsWithin(
   const { blueprint, training, split, executor } = project;
   const { manifest } = dataset;
   const epochs = training?.epochs ?? 1;
-  if (!blueprint || manifest.type !== 'images') return epochs;
+  // What a pretrained body costs is not known before it is read; starters begin with a blueprint of ours.
+  if (!blueprint || blueprint.kind === 'pretrained' || manifest.type !== 'images') return epochs;
   const dims = [manifest.channels, manifest.height, manifest.width];
   const shape = shapeOf(blueprint, dims, manifest.classes.length);
   const name = executor === 'auto' ? report.chosen : executor;

@@ -31,6 +31,9 @@ type SessionConfig = Pick<RunConfig, 'task' | 'blueprint' | 'training' | 'seed'>
 export function forwardGraph(config: SessionConfig, recipe: FittedRecipe): Graph {
   const { blueprint, training, seed } = config;
   const outputs = outputCount(training.loss, recipe);
+  if (blueprint.kind === 'pretrained') {
+    throw new AppError('training/no-body', 'The pretrained body of this model was not given.');
+  }
   return buildBlueprint(blueprint, { featureDims: recipe.featureDims, outputs, seed });
 }
 

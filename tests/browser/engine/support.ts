@@ -4,7 +4,7 @@ import { normals } from '../../../src/core/philox';
 import { sizeOf } from '../../../src/core/dtype';
 import type { Executor, Feeds, Program, State } from '../../../src/engine/executor';
 import type { Graph } from '../../../src/onnx/graph';
-import type { BlueprintConfig, OptimiserConfig } from '../../../src/protocol/entities';
+import type { OwnBlueprint, OptimiserConfig } from '../../../src/protocol/entities';
 import { buildTrainingGraph } from '../../../src/training/training-graph';
 import type { TrainingGraph } from '../../../src/training/training-graph';
 
@@ -14,7 +14,7 @@ export const SGD: OptimiserConfig = { kind: 'sgd', momentum: 0.9 };
 
 export interface Model {
   readonly name: string;
-  readonly blueprint: BlueprintConfig;
+  readonly blueprint: OwnBlueprint;
   readonly featureDims: readonly number[];
   readonly classes: number;
   readonly batchSize: number;

@@ -9,9 +9,9 @@ import { AppError } from '../../../src/core/errors';
 import { withOutputs } from '../../../src/onnx/compose';
 import { graphHash } from '../../../src/onnx/hash';
 import { writeModel } from '../../../src/onnx/writer';
-import type { BlueprintConfig } from '../../../src/protocol/entities';
+import type { OwnBlueprint } from '../../../src/protocol/entities';
 
-const cnn = (change: Partial<Extract<BlueprintConfig, { kind: 'cnn' }>>): BlueprintConfig => ({
+const cnn = (change: Partial<Extract<OwnBlueprint, { kind: 'cnn' }>>): OwnBlueprint => ({
   kind: 'cnn',
   channels: [4, 6],
   batchNorm: true,
@@ -21,7 +21,7 @@ const cnn = (change: Partial<Extract<BlueprintConfig, { kind: 'cnn' }>>): Bluepr
   dropout: 0.5,
   ...change,
 });
-const mlp = (change: Partial<Extract<BlueprintConfig, { kind: 'mlp' }>>): BlueprintConfig => ({
+const mlp = (change: Partial<Extract<OwnBlueprint, { kind: 'mlp' }>>): OwnBlueprint => ({
   kind: 'mlp',
   hidden: [7, 5],
   activation: 'relu',
@@ -29,7 +29,7 @@ const mlp = (change: Partial<Extract<BlueprintConfig, { kind: 'mlp' }>>): Bluepr
   ...change,
 });
 
-const CASES: readonly (readonly [string, BlueprintConfig, readonly number[], number])[] = [
+const CASES: readonly (readonly [string, OwnBlueprint, readonly number[], number])[] = [
   ['linear', { kind: 'linear' }, [6], 3],
   ['linear on pictures', { kind: 'linear' }, [1, 4, 5], 2],
   ['mlp relu', mlp({}), [6], 3],
@@ -171,7 +171,7 @@ describe('refusals', () => {
     expect(errorOf(() => describeBlueprint(mlp({}), [4], 0)).code).toBe('blueprint/no-features');
   });
 
-  it.each<[string, BlueprintConfig]>([
+  it.each<[string, OwnBlueprint]>([
     ['number of hidden layers', mlp({ hidden: [1, 1, 1, 1, 1, 1, 1] })],
     ['width of hidden layer 2', mlp({ hidden: [5, 2049] })],
     ['width of hidden layer 1', mlp({ hidden: [0.5] })],

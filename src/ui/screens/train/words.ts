@@ -9,6 +9,9 @@ const NAMES: Readonly<Record<string, string>> = m.train.settings.value;
 export function modelWords(blueprint: BlueprintConfig): string {
   const kind = m.train.settings.value[blueprint.kind];
   if (blueprint.kind === 'mlp') return `${kind} ${blueprint.hidden.join('-')}`;
+  if (blueprint.kind === 'pretrained') {
+    return `${kind}, ${m.train.settings.value[blueprint.strategy.kind]}`;
+  }
   return blueprint.kind === 'cnn' ? `${kind} ${blueprint.channels.join('-')}` : kind;
 }
 
