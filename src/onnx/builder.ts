@@ -3,7 +3,8 @@
  * the same hash; a transform that extends a graph starts from `GraphBuilder.from(graph)`.
  */
 import { invariant } from '../core/errors';
-import type { DType } from '../core/dtype';
+import type { DType, NumericDType } from '../core/dtype';
+import { encodeNumbers } from '../core/number-format';
 import { INTERNAL_OPSET } from './graph';
 import type { Attribute, Dim, Graph, Node, Tensor, TensorType, ValueInfo } from './graph';
 
@@ -72,21 +73,13 @@ export class GraphBuilder {
   }
 
   /** An anonymous small constant; equal ones are shared. */
-  constant(
-    dtype: 'float32' | 'int64' | 'bool',
-    dims: readonly number[],
-    values: readonly number[],
-  ): string {
-    const key = `${dtype}|${dims.join('x')}|${values.join(',')}`;
+  constant(dtype: NumericDType, dims: readonly number[], values: readonly number[]): string {
+    const texts = values.map((value) => (Object.is(value, -0) ? '-0' : String(value)));
+    const key = `${dtype}|${dims.join('x')}|${texts.join(',')}`;
     const known = this.#constants.get(key);
     if (known !== undefined) return known;
     const name = this.#fresh('const');
-    const data =
-      dtype === 'int64'
-        ? BigInt64Array.from(values, BigInt)
-        : dtype === 'bool'
-          ? Uint8Array.from(values)
-          : Float32Array.from(values);
+    const data = encodeNumbers(dtype, values);
     this.#initializers.set(name, { dtype, dims, data });
     this.#constants.set(key, name);
     return name;

@@ -2,7 +2,7 @@
  * Structural rules that every Graph keeps, whoever made it: unique names, known inputs, topological order,
  * existing outputs, opset imports. Types and shapes are the business of shape inference, not of this file.
  */
-import { BYTES_PER_ELEMENT, sizeOf } from '../core/dtype';
+import { BYTES_PER_ELEMENT, sizeOf, storedLength } from '../core/dtype';
 import { AppError } from '../core/errors';
 import type { Graph, Node, Tensor } from './graph';
 
@@ -83,7 +83,7 @@ function checkTensor(name: string, tensor: Tensor): void {
       );
     }
   }
-  const expected = sizeOf(tensor.dims);
+  const expected = storedLength(tensor.dtype, sizeOf(tensor.dims));
   if (tensor.data.length !== expected) {
     throw new AppError(
       'onnx/tensor-size',

@@ -2,15 +2,13 @@
  * TensorProto both ways. Reading returns views on the file's bytes where the alignment allows; the length of
  * the data is checked against the shape before anything is allocated. Hosts are little-endian, as ONNX is.
  */
-import { BYTES_PER_ELEMENT, DTYPE_CODE, sizeOf } from '../core/dtype';
-import type { DType, TensorArray } from '../core/dtype';
+import { BYTES_PER_ELEMENT, DTYPE_CODE, sizeOf, storedLength } from '../core/dtype';
+import type { NumericDType, TensorArray } from '../core/dtype';
 import { AppError, invariant } from '../core/errors';
 import type { Tensor } from './graph';
 import { dtypeOf, TENSOR } from './schema';
 import { WIRE, WireWriter } from './wire';
 import type { WireReader } from './wire';
-
-type NumericDType = Exclude<DType, 'string'>;
 
 /** Which typed field holds a dtype's elements when they are not raw, and how that field is coded. */
 const TYPED_FIELD: Readonly<Record<NumericDType, readonly [field: number, element: 0 | 1 | 5]>> = {
@@ -26,6 +24,16 @@ const TYPED_FIELD: Readonly<Record<NumericDType, readonly [field: number, elemen
   float64: [TENSOR.doubleData, WIRE.fixed64],
   uint32: [TENSOR.uint64Data, WIRE.varint],
   uint64: [TENSOR.uint64Data, WIRE.varint],
+  bfloat16: [TENSOR.int32Data, WIRE.varint],
+  float8e4m3fn: [TENSOR.int32Data, WIRE.varint],
+  float8e4m3fnuz: [TENSOR.int32Data, WIRE.varint],
+  float8e5m2: [TENSOR.int32Data, WIRE.varint],
+  float8e5m2fnuz: [TENSOR.int32Data, WIRE.varint],
+  // Two to an entry, as in raw data.
+  uint4: [TENSOR.int32Data, WIRE.varint],
+  int4: [TENSOR.int32Data, WIRE.varint],
+  float4e2m1: [TENSOR.int32Data, WIRE.varint],
+  float8e8m0: [TENSOR.int32Data, WIRE.varint],
 };
 
 interface Parts {
@@ -110,8 +118,9 @@ export function readTensor(reader: WireReader): { readonly name: string; readonl
     if (parts.strings.length !== size) throw wrongSize(what, dims, size, parts.strings.length);
     return { name, tensor: { dtype, dims, data: parts.strings } };
   }
+  const stored = storedLength(dtype, size);
   if (parts.raw !== undefined) {
-    const expected = size * BYTES_PER_ELEMENT[dtype];
+    const expected = stored * BYTES_PER_ELEMENT[dtype];
     if (parts.raw.length !== expected) {
       throw wrongSize(what, dims, expected, parts.raw.length, 'bytes');
     }
@@ -119,8 +128,8 @@ export function readTensor(reader: WireReader): { readonly name: string; readonl
   }
   const [field] = TYPED_FIELD[dtype];
   const found = parts.counts.get(field) ?? 0;
-  if (found !== size) throw wrongSize(what, dims, size, found);
-  return { name, tensor: { dtype, dims, data: readTyped(reader.again(), dtype, size) } };
+  if (found !== stored) throw wrongSize(what, dims, stored, found);
+  return { name, tensor: { dtype, dims, data: readTyped(reader.again(), dtype, stored) } };
 }
 
 /** Elements of a shape; refuses what is negative, absurdly deep or beyond 2^53. */
@@ -152,20 +161,14 @@ function readTyped(reader: WireReader, dtype: NumericDType, size: number): Tenso
       if (wide) words[at++] = high;
     });
   }
-  switch (dtype) {
-    case 'uint8':
-    case 'bool':
-      return Uint8Array.from(words);
-    case 'int8':
-      return Int8Array.from(words);
-    case 'uint16':
-    case 'float16':
-      return Uint16Array.from(words);
-    case 'int16':
-      return Int16Array.from(words);
-    default:
-      return viewOf(dtype, new Uint8Array(words.buffer));
+  if (BYTES_PER_ELEMENT[dtype] === 1) {
+    return viewOf(dtype, Uint8Array.from(words));
   }
+  if (BYTES_PER_ELEMENT[dtype] === 2) {
+    const halves = Uint16Array.from(words);
+    return viewOf(dtype, new Uint8Array(halves.buffer));
+  }
+  return viewOf(dtype, new Uint8Array(words.buffer));
 }
 
 /** Sees bytes as elements of `dtype`: without copying where the address is a multiple of the element size. */
@@ -177,13 +180,11 @@ export function viewOf(dtype: NumericDType, bytes: Uint8Array): TensorArray {
   switch (dtype) {
     case 'float32':
       return new Float32Array(buffer, byteOffset, length);
-    case 'uint8':
-    case 'bool':
-      return new Uint8Array(buffer, byteOffset, length);
     case 'int8':
       return new Int8Array(buffer, byteOffset, length);
     case 'uint16':
     case 'float16':
+    case 'bfloat16':
       return new Uint16Array(buffer, byteOffset, length);
     case 'int16':
       return new Int16Array(buffer, byteOffset, length);
@@ -197,6 +198,8 @@ export function viewOf(dtype: NumericDType, bytes: Uint8Array): TensorArray {
       return new Uint32Array(buffer, byteOffset, length);
     case 'uint64':
       return new BigUint64Array(buffer, byteOffset, length);
+    default:
+      return new Uint8Array(buffer, byteOffset, length);
   }
 }
 

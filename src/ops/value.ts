@@ -2,6 +2,7 @@
 import { AppError } from '../core/errors';
 import { sizeOf } from '../core/dtype';
 import type { DType } from '../core/dtype';
+import { decodeNumbers, encodeNumbers } from '../core/number-format';
 import type { Node, Tensor } from '../onnx/graph';
 import type { Value } from './define';
 
@@ -25,69 +26,20 @@ export function inputValue(
   return value;
 }
 
-/** IEEE 754 binary16 to a number. */
-export function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 0x1f) return fraction ? NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
 export function valueOf(tensor: Tensor): Value {
   const { dtype, dims, data } = tensor;
-  if (Array.isArray(data)) {
+  if (dtype === 'string' || Array.isArray(data)) {
     throw new AppError('onnx/unsupported', 'The reference interpreter does not hold text tensors.');
   }
-  if (dtype === 'float16') {
-    return { dtype, dims, data: Float64Array.from(data as Uint16Array, halfToNumber) };
-  }
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
-    const numbers = new Float64Array(data.length);
-    data.forEach((value: bigint, index: number) => (numbers[index] = Number(value)));
-    return { dtype, dims, data: numbers };
-  }
-  return { dtype, dims, data: Float64Array.from(data) };
-}
-
-const I64_MAX = 2n ** 63n - 1n;
-
-function toBigInt(value: number): bigint {
-  const result = BigInt(Math.trunc(value));
-  return result > I64_MAX ? I64_MAX : result;
+  return { dtype, dims, data: decodeNumbers(dtype, data, dims) };
 }
 
 export function tensorOf(value: Value): Tensor {
   const { dtype, dims, data } = value;
-  switch (dtype) {
-    case 'float32':
-      return { dtype, dims, data: Float32Array.from(data) };
-    case 'float64':
-      return { dtype, dims, data };
-    case 'int64':
-      return { dtype, dims, data: BigInt64Array.from(Array.from(data, toBigInt)) };
-    case 'uint64':
-      return { dtype, dims, data: BigUint64Array.from(Array.from(data, toBigInt)) };
-    case 'int32':
-      return { dtype, dims, data: Int32Array.from(data) };
-    case 'uint32':
-      return { dtype, dims, data: Uint32Array.from(data) };
-    case 'int16':
-      return { dtype, dims, data: Int16Array.from(data) };
-    case 'uint16':
-      return { dtype, dims, data: Uint16Array.from(data) };
-    case 'int8':
-      return { dtype, dims, data: Int8Array.from(data) };
-    case 'uint8':
-    case 'bool':
-      return { dtype, dims, data: Uint8Array.from(data) };
-    default:
-      throw new AppError(
-        'onnx/unsupported',
-        `The reference interpreter does not write ${dtype} tensors.`,
-      );
+  if (dtype === 'string') {
+    throw new AppError('onnx/unsupported', 'The reference interpreter does not hold text tensors.');
   }
+  return { dtype, dims, data: dtype === 'float64' ? data : encodeNumbers(dtype, data) };
 }
 
 /** Numbers of a constant tensor: axes, shapes, starts. */

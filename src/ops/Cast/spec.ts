@@ -1,5 +1,6 @@
-import { DTYPE_CODE, isFloat } from '../../core/dtype';
+import { DTYPE_CODE, isFloat, isPacked } from '../../core/dtype';
 import type { DType } from '../../core/dtype';
+import { throughType } from '../../core/number-format';
 import type { Node } from '../../onnx/graph';
 import { intAttribute, unsupported } from '../attributes';
 import type { OpSpec } from '../define';
@@ -53,7 +54,13 @@ export const castSpec: OpSpec = {
     const x = inputValue(node, inputs, 0);
     const to = castTarget(node);
     // Values that are float32 already stay in the interpreter's full precision.
-    if (isFloat(to) && isFloat(x.dtype)) return [makeValue(to, x.dims, x.data)];
+    if (isFloat(to) && isFloat(x.dtype) && (to === 'float32' || to === 'float64')) {
+      return [makeValue(to, x.dims, x.data)];
+    }
+    if (to !== 'string' && (isPacked(to) || isFloat(to))) {
+      const saturate = intAttribute(node, 'saturate', 1) !== 0;
+      return [makeValue(to, x.dims, throughType(to, x.data, saturate))];
+    }
     return [makeValue(to, x.dims, x.data.map(caster(to)))];
   },
   gradient: ({ node, outputGradients, type }) => {

@@ -73,6 +73,15 @@ const SAMPLES: readonly (readonly [DType, TensorArray])[] = [
   ['float64', Float64Array.of(Math.PI, -0, 1e300, 5e-324)],
   ['uint32', Uint32Array.of(0, 2 ** 32 - 1, 7, 1)],
   ['uint64', BigUint64Array.of(0n, 2n ** 64n - 1n, 7n, 1n)],
+  ['bfloat16', Uint16Array.of(0x3f80, 0x7f80, 0x8000, 0)],
+  ['float8e4m3fn', Uint8Array.of(0x7e, 0x80, 0x7f, 0)],
+  ['float8e4m3fnuz', Uint8Array.of(0x7f, 0x80, 1, 0)],
+  ['float8e5m2', Uint8Array.of(0x7c, 0x80, 0xff, 0)],
+  ['float8e5m2fnuz', Uint8Array.of(0x7f, 0x80, 1, 0)],
+  ['uint4', Uint8Array.of(0xf0, 0x21)],
+  ['int4', Uint8Array.of(0x8f, 0x21)],
+  ['float4e2m1', Uint8Array.of(0x7f, 0x21)],
+  ['float8e8m0', Uint8Array.of(0, 255, 127, 1)],
 ];
 
 /** Every element type, every kind of attribute, omitted inputs, symbolic and unnamed lengths. */

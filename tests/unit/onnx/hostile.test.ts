@@ -130,7 +130,7 @@ const CORPUS: Record<string, readonly [file: Uint8Array, code: string, says: Reg
     'onnx/dtype',
     /element type 77/,
   ],
-  'an input of unknown type': [model(w().message(11, info('x', 16))), 'onnx/dtype', /type 16/],
+  'an input of unknown type': [model(w().message(11, info('x', 14))), 'onnx/dtype', /type 14/],
   'external data': [
     model(io().message(5, w().int(1, 4).int(2, 1).string(8, 'w').message(13, w()).int(14, 1))),
     'onnx/external-data',
