@@ -21,6 +21,7 @@ import type {
   ModelSignature,
   ModelVersion,
   PairedComparison,
+  PictureFit,
   PredictionRow,
   Project,
   ProjectEdit,
@@ -152,9 +153,27 @@ export interface DataApi {
   ): Promise<ImportResult>;
   importEmbedded(
     callId: string,
-    name: 'penguins' | 'digits',
+    name: 'penguins' | 'digits' | 'emoji',
     onProgress: OnProgress,
   ): Promise<ImportResult>;
+  /** What a folder or zip of pictures holds, before anything is decoded: a person decides by it. */
+  surveyPictures(
+    callId: string,
+    source: PictureSource,
+    onProgress: OnProgress,
+  ): Promise<PictureSurvey>;
+  /**
+   * Decodes, resizes and stores pictures one after the other; files that are no pictures are left out and named in
+   * the manifest's `intake` and in the findings. Throws where nothing is left to learn from.
+   */
+  importPictures(
+    callId: string,
+    source: PictureSource,
+    options: PictureOptions,
+    onProgress: OnProgress,
+  ): Promise<ImportResult>;
+  /** One picture file as the input of a model that takes pictures. */
+  readPicture(callId: string, file: Blob, recipe: FittedRecipe): Promise<RawPart['inputs']>;
   cancel(callId: string): void;
   /** Histograms and counts for the Data screen, stacked by target where one is given. */
   summarise(datasetId: Id, target: string | null): Promise<DatasetSummary>;
@@ -187,6 +206,61 @@ export interface DataApi {
     recipe: FittedRecipe,
     onProgress: OnProgress,
   ): Promise<PredictionTable>;
+}
+
+export type PictureSource =
+  | { readonly kind: 'files'; readonly files: readonly PictureFile[] }
+  /** A zip of such folders. */
+  | { readonly kind: 'zip'; readonly file: Blob }
+  /** Pictures already square, in colour and of the same size: the camera's. */
+  | { readonly kind: 'frames'; readonly size: number; readonly frames: readonly PictureFrame[] };
+
+export interface PictureFile {
+  /** `folder/class/name.jpg`, with `/`. */
+  readonly path: string;
+  readonly file: Blob;
+}
+
+export interface PictureFrame {
+  readonly label: string;
+  readonly group?: string;
+  /** uint8 [3, size, size]. */
+  readonly pixels: Uint8Array;
+}
+
+/** What folder names mean, from the outside in, after a folder around everything is taken away. */
+export type FolderMeaning = 'class' | 'group/class' | 'class/group';
+
+export interface PictureOptions {
+  /** Of the dataset. */
+  readonly name: string;
+  /** Side of the square in pixels, 32 to 224; `auto` chooses by the pictures. */
+  readonly size: number | 'auto';
+  readonly fit: PictureFit;
+  readonly folders: FolderMeaning | 'auto';
+  /** Class of pictures outside class folders; null leaves them out. */
+  readonly unlabelled: string | null;
+  /** The pictures of this dataset come first and decide size, channels and fit: the answer is its next version. */
+  readonly addTo?: Id;
+}
+
+export interface PictureSurvey {
+  readonly name: string;
+  readonly pictures: number;
+  readonly folders: FolderMeaning;
+  /** For each meaning that the folders allow: its classes and groups with their numbers of pictures. */
+  readonly meanings: Readonly<Partial<Record<FolderMeaning, PictureLayout>>>;
+  /** Chosen by the smallest side of a sample of the pictures. */
+  readonly size: number;
+  readonly smallestSide: number;
+  /** Files that are no pictures by their name. */
+  readonly others: number;
+}
+
+export interface PictureLayout {
+  readonly classes: readonly { readonly name: string; readonly count: number }[];
+  readonly groups: readonly { readonly name: string; readonly count: number }[];
+  readonly unlabelled: number;
 }
 
 export interface ImportResult {
@@ -245,6 +319,8 @@ export interface ImageItem {
   readonly channels: number;
   readonly height: number;
   readonly width: number;
+  /** Where the pictures came in groups. */
+  readonly group?: string;
 }
 
 export interface Inspection {

@@ -14,6 +14,8 @@ export interface BatchRequest {
   readonly index: number;
   /** Buffers given back for reuse, or null on the first requests. */
   readonly recycle: readonly [ArrayBuffer, ArrayBuffer, ArrayBuffer] | null;
+  /** False: labels, weights and rows only; `features` of the answer is then empty. */
+  readonly features?: false;
 }
 
 export interface BatchMessage {
@@ -21,7 +23,7 @@ export interface BatchMessage {
   readonly part: 'train' | 'validation';
   readonly epoch: number;
   readonly index: number;
-  /** float32 [batch, ...featureDims]. */
+  /** float32 [batch, ...featureDims]; no bytes where the request wanted none. */
   readonly features: ArrayBuffer;
   /** classification: int32 [batch]; regression: float32 [batch], standardised by the recipe's target. */
   readonly labels: ArrayBuffer;

@@ -22,7 +22,7 @@ const below1 = v.pipe(v.number(), v.minValue(0), v.ltValue(1));
 const DataSchema = v.pipe(
   v.strictObject({
     file: v.optional(text),
-    embedded: v.optional(v.picklist(['penguins', 'digits'])),
+    embedded: v.optional(v.picklist(['penguins', 'digits', 'emoji'])),
   }),
   v.check(
     ({ file, embedded }) => (file === undefined) !== (embedded === undefined),
