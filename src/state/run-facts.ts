@@ -1,6 +1,12 @@
 /** Plain facts of a run for the screens: its settings one by one, what changed since another, and its best figures. */
 import { wilson } from '../evaluation/intervals';
-import type { BlueprintConfig, Estimate, MetricPoint, Run, RunConfig } from '../protocol/entities';
+import type {
+  Estimate,
+  MetricPoint,
+  PretrainedBlueprint,
+  Run,
+  RunConfig,
+} from '../protocol/entities';
 
 /** Settings that can differ between runs, in the order in which they are shown. */
 export const SETTING_KEYS = [
@@ -49,12 +55,8 @@ export type SettingKey = (typeof SETTING_KEYS)[number];
 /** The raw value of each setting that the configuration has; the screen puts it in words. */
 export type Settings = Partial<Record<SettingKey, unknown>>;
 
-function partsOf(blueprint: BlueprintConfig): Settings {
-  if (blueprint.kind !== 'pretrained') {
-    const { kind: _kind, ...parts } = blueprint;
-    return parts;
-  }
-  const { source, cut, head, strategy, batchNorm } = blueprint;
+function pretrainedParts(parts: Omit<PretrainedBlueprint, 'kind'>): Settings {
+  const { source, cut, head, strategy, batchNorm } = parts;
   const { kind, ...settings } = strategy;
   return {
     body: source.kind === 'embedded' ? source.id : source.sha256.slice(0, 12),
@@ -70,10 +72,11 @@ function partsOf(blueprint: BlueprintConfig): Settings {
 
 export function settingsOf(config: RunConfig): Settings {
   const { blueprint, training, recipe, split, seed, executor } = config;
+  const { kind: model, ...parts } = blueprint;
   const { optimiser } = training;
   return {
-    model: blueprint.kind,
-    ...partsOf(blueprint),
+    model,
+    ...('source' in parts ? pretrainedParts(parts) : parts),
     epochs: training.epochs,
     batchSize: training.batchSize,
     learningRate: training.learningRate,
