@@ -6,6 +6,7 @@ import { AppError, invariant } from '../core/errors';
 import { isFloat, sizeOf } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import type { Graph, Node, Tensor } from '../onnx/graph';
+import { readsOf } from '../onnx/subgraphs';
 import { infer, staticType } from '../ops/infer-shapes';
 import type { Feeds } from './executor';
 
@@ -35,7 +36,7 @@ export function nodesFor(nodes: readonly Node[], values: Iterable<string>): Node
     invariant(node !== undefined, 'A node list has a hole.');
     if (!node.outputs.some((output) => wanted.has(output))) continue;
     kept.push(node);
-    for (const input of node.inputs) if (input !== '') wanted.add(input);
+    for (const input of readsOf(node)) wanted.add(input);
   }
   return kept.reverse();
 }

@@ -5,6 +5,7 @@
 import type { TensorArray } from '../core/dtype';
 import { AppError } from '../core/errors';
 import type { Dim, Graph, Node, Tensor, TensorType, ValueInfo } from './graph';
+import { readsOf, renameReads } from './subgraphs';
 
 export interface ConcatOptions {
   /** Outputs of the joint graph; `second` (default) keeps only those of the second graph. */
@@ -138,9 +139,8 @@ export function renameValues(graph: Graph, names: ReadonlyMap<string, string>): 
     inputs: graph.inputs.map(info),
     outputs: graph.outputs.map(info),
     nodes: graph.nodes.map((node) => ({
-      ...node,
+      ...renameReads(node, names),
       name: named(node.name),
-      inputs: node.inputs.map(named),
       outputs: node.outputs.map(named),
     })),
     initializers: new Map([...graph.initializers].map(([name, tensor]) => [named(name), tensor])),
@@ -155,7 +155,7 @@ export function pruneUnused(graph: Graph): Graph {
   for (const node of graph.nodes.toReversed()) {
     if (!node.outputs.some((output) => needed.has(output))) continue;
     kept.push(node);
-    for (const input of node.inputs) if (input !== '') needed.add(input);
+    for (const input of readsOf(node)) needed.add(input);
   }
   kept.reverse();
   const made = new Set(kept.flatMap((node) => node.outputs));

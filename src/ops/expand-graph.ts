@@ -7,6 +7,7 @@ import { invariant } from '../core/errors';
 import { GraphBuilder } from '../onnx/builder';
 import { TRAINING_DOMAIN } from '../onnx/graph';
 import type { Graph, Node } from '../onnx/graph';
+import { renameReads } from '../onnx/subgraphs';
 import { infer, staticType } from './infer-shapes';
 import { lookupOp } from './registry';
 
@@ -39,7 +40,7 @@ function expandOnce(graph: Graph, expandable: (node: Node) => boolean): Graph {
   const nodes: Node[] = [];
   let emitted = graph.nodes.length;
   for (const given of graph.nodes) {
-    const node: Node = { ...given, inputs: given.inputs.map((name) => renamed.get(name) ?? name) };
+    const node: Node = renameReads(given, renamed);
     const expand = expandable(node) ? lookupOp(node.domain, node.op)?.expand : undefined;
     if (!expand) {
       nodes.push(node);
