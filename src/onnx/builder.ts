@@ -135,6 +135,17 @@ export class GraphBuilder {
     return outputs;
   }
 
+  hasInitializer(name: string): boolean {
+    return this.#initializers.has(name);
+  }
+
+  /** `wanted`, or with a number behind it where that name is taken. */
+  freeName(wanted: string): string {
+    let name = wanted;
+    for (let index = 2; this.#taken.has(name); index++) name = `${wanted}_${index}`;
+    return name;
+  }
+
   metadata(key: string, value: string): void {
     this.#metadata.set(key, value);
   }
