@@ -1,4 +1,6 @@
-/** Small graph-building helpers that gradient rules share. */
+/** Small graph-building helpers that gradient rules and expansions share. */
+import { DTYPE_CODE } from '../core/dtype';
+import type { DType } from '../core/dtype';
 import { attr } from '../onnx/graph';
 import type { GraphBuilder } from '../onnx/builder';
 import { dimAt, sameDims } from './shapes';
@@ -40,4 +42,26 @@ export function scale(builder: GraphBuilder, name: string, factor: number): stri
 
 export function transpose(builder: GraphBuilder, name: string, perm: readonly number[]): string {
   return builder.node('Transpose', [name], { perm: attr.ints(perm) });
+}
+
+/** Emits a node without attributes; numbers among the inputs become scalars. */
+export type Emit = (op: string, ...inputs: readonly (string | number)[]) => string;
+
+/** @param dtype of the numbers */
+export function emitter(builder: GraphBuilder, dtype: DType = 'float32'): Emit {
+  return (op, ...inputs) =>
+    builder.node(
+      op,
+      inputs.map((input) => (typeof input === 'string' ? input : scalarOf(builder, dtype, input))),
+    );
+}
+
+export function scalarOf(builder: GraphBuilder, dtype: DType, value: number): string {
+  if (dtype === 'float32') return builder.scalar(value);
+  if (dtype === 'int64') return builder.constant('int64', [], [value]);
+  return cast(builder, builder.scalar(value), dtype);
+}
+
+export function cast(builder: GraphBuilder, name: string, to: DType): string {
+  return builder.node('Cast', [name], { to: attr.int(DTYPE_CODE[to]) });
 }

@@ -7,7 +7,7 @@ import { averagePoolGradSpec } from './AveragePoolGrad/spec';
 import { batchNormGradSpec } from './BatchNormGrad/spec';
 import { batchNormTrainSpec } from './BatchNormTrain/spec';
 import { batchNormalizationSpec } from './BatchNormalization/spec';
-import { castSpec } from './Cast/spec';
+import { castSpecs } from './Cast/spec';
 import { clipSpec } from './Clip/spec';
 import { concatSpec } from './Concat/spec';
 import { constantSpecs } from './constants/spec';
@@ -17,10 +17,12 @@ import { convGradWeightSpec } from './ConvGradWeight/spec';
 import type { OpSpec } from './define';
 import { dropoutSpec } from './Dropout/spec';
 import { dropoutTrainSpec } from './DropoutTrain/spec';
-import { binarySpecs } from './elementwise/binary';
-import { unarySpecs } from './elementwise/unary';
+import { binarySpecs } from './elementwise/binary-spec';
+import { unarySpecs } from './elementwise/unary-spec';
 import { expandSpec } from './Expand/spec';
 import { gatherSpec } from './Gather/spec';
+import { gatherElementsSpec, gatherNdSpec } from './indexing/gather';
+import { scatterElementsSpec, scatterNdSpec } from './indexing/scatter';
 import { gemmSpec } from './Gemm/spec';
 import { globalAveragePoolSpec } from './GlobalAveragePool/spec';
 import { matMulSpec } from './MatMul/spec';
@@ -29,15 +31,19 @@ import { maxPoolGradSpec } from './MaxPoolGrad/spec';
 import { oneHotSpec } from './OneHot/spec';
 import { optimiserSpecs } from './optimisers/spec';
 import { padSpec } from './Pad/spec';
+import { positionSpecs } from './positions/spec';
 import { quantizationSpecs } from './quantization/spec';
 import { reductionSpecs } from './reductions/spec';
 import { reshapeSpecs } from './Reshape/spec';
+import { selectionSpecs } from './selection/spec';
 import { sliceSpec } from './Slice/spec';
 import { softmaxSpecs } from './Softmax/spec';
 import { softmaxCrossEntropySpec } from './SoftmaxCrossEntropy/spec';
 import { softmaxCrossEntropyGradSpec } from './SoftmaxCrossEntropyGrad/spec';
 import { splitSpec } from './Split/spec';
 import { squeezeSpecs } from './Squeeze/spec';
+import { tileSpec } from './Tile/spec';
+import { topKSpec } from './TopK/spec';
 import { transposeSpec } from './Transpose/spec';
 import { whereSpec } from './Where/spec';
 
@@ -46,7 +52,7 @@ export const ALL_OPS: readonly OpSpec[] = [
   ...binarySpecs,
   whereSpec,
   clipSpec,
-  castSpec,
+  ...castSpecs,
   matMulSpec,
   gemmSpec,
   convSpec,
@@ -65,6 +71,14 @@ export const ALL_OPS: readonly OpSpec[] = [
   splitSpec,
   expandSpec,
   gatherSpec,
+  gatherElementsSpec,
+  gatherNdSpec,
+  scatterElementsSpec,
+  scatterNdSpec,
+  topKSpec,
+  tileSpec,
+  ...positionSpecs,
+  ...selectionSpecs,
   oneHotSpec,
   padSpec,
   dropoutSpec,

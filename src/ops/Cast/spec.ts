@@ -1,70 +1,74 @@
-import { DTYPE_CODE, isFloat, isPacked } from '../../core/dtype';
+/** Cast and CastLike: between any two number types. Text has no value in the interpreter. */
+import { DTYPE_CODE, isFloat } from '../../core/dtype';
 import type { DType } from '../../core/dtype';
 import { throughType } from '../../core/number-format';
 import type { Node } from '../../onnx/graph';
 import { intAttribute, unsupported } from '../attributes';
-import type { OpSpec } from '../define';
+import type { GradientRule, OpSpec, Value } from '../define';
+import { cast } from '../gradients';
 import { inputType } from '../shapes';
 import { inputValue, makeValue } from '../value';
+
+type NumberType = Exclude<DType, 'string'>;
 
 const BY_CODE = new Map(
   Object.entries(DTYPE_CODE).map(([name, code]) => [code as number, name as DType]),
 );
 
-export function castTarget(node: Node): DType {
-  const code = intAttribute(node, 'to');
+/** An element type by ONNX's number; text is refused. */
+export function numberType(node: Node, code: number): NumberType {
   const dtype = BY_CODE.get(code);
-  if (!dtype || dtype === 'string') throw unsupported(node, `casts to element type ${code}`);
+  if (!dtype || dtype === 'string') throw unsupported(node, `makes element type ${code}`);
   return dtype;
 }
 
-/** Integers wrap around as the usual hardware does; int64 is exact up to 2^53. */
-function caster(to: DType): (x: number) => number {
-  switch (to) {
-    case 'bool':
-      return (x) => (x === 0 ? 0 : 1);
-    case 'uint8':
-      return (x) => x & 0xff;
-    case 'int8':
-      return (x) => (x << 24) >> 24;
-    case 'uint16':
-      return (x) => x & 0xffff;
-    case 'int16':
-      return (x) => (x << 16) >> 16;
-    case 'int32':
-      return (x) => x | 0;
-    case 'uint32':
-      return (x) => x >>> 0;
-    case 'int64':
-    case 'uint64':
-      return Math.trunc;
-    case 'float32':
-      return Math.fround;
-    default:
-      return (x) => x;
-  }
+export function castTarget(node: Node): NumberType {
+  return numberType(node, intAttribute(node, 'to'));
 }
 
-export const castSpec: OpSpec = {
+function like(node: Node, dtype: DType): NumberType {
+  return numberType(node, DTYPE_CODE[dtype]);
+}
+
+/** Floats are rounded (float8 saturates unless told not to); integers are cut and wrap; bool is "not zero". */
+function convert(node: Node, x: Value, to: NumberType): Value {
+  const full = to === 'float32' || to === 'float64';
+  // What is float32 already stays in the interpreter's full precision.
+  if (full && isFloat(x.dtype)) return makeValue(to, x.dims, x.data);
+  const saturate = intAttribute(node, 'saturate', 1) !== 0;
+  const values = isFloat(to) || to === 'bool' ? x.data : x.data.map(Math.trunc);
+  return makeValue(to, x.dims, throughType(to, values, saturate));
+}
+
+const gradient: GradientRule = ({ node, builder, outputGradients, type }) => {
+  const [g] = outputGradients;
+  const [input] = node.inputs;
+  const [output] = node.outputs;
+  if (!g || !input || !output || !isFloat(type(input).dtype)) return [];
+  const own = type(input).dtype;
+  return [own === type(output).dtype ? g : cast(builder, g, own)];
+};
+
+const castSpec: OpSpec = {
   name: 'Cast',
   domain: '',
   inputs: [1, 1],
   infer: (context) => [{ dtype: castTarget(context.node), dims: inputType(context, 0).dims }],
-  reference: (node, inputs) => {
-    const x = inputValue(node, inputs, 0);
-    const to = castTarget(node);
-    // Values that are float32 already stay in the interpreter's full precision.
-    if (isFloat(to) && isFloat(x.dtype) && (to === 'float32' || to === 'float64')) {
-      return [makeValue(to, x.dims, x.data)];
-    }
-    if (to !== 'string' && (isPacked(to) || isFloat(to))) {
-      const saturate = intAttribute(node, 'saturate', 1) !== 0;
-      return [makeValue(to, x.dims, throughType(to, x.data, saturate))];
-    }
-    return [makeValue(to, x.dims, x.data.map(caster(to)))];
-  },
-  gradient: ({ node, outputGradients, type }) => {
-    const [input] = node.inputs;
-    return [input && isFloat(type(input).dtype) ? outputGradients[0] : undefined];
-  },
+  reference: (node, inputs) => [convert(node, inputValue(node, inputs, 0), castTarget(node))],
+  gradient,
 };
+
+const castLikeSpec: OpSpec = {
+  name: 'CastLike',
+  domain: '',
+  inputs: [2, 2],
+  infer: (context) => [
+    { dtype: like(context.node, inputType(context, 1).dtype), dims: inputType(context, 0).dims },
+  ],
+  reference: (node, inputs) => [
+    convert(node, inputValue(node, inputs, 0), like(node, inputValue(node, inputs, 1).dtype)),
+  ],
+  gradient,
+};
+
+export const castSpecs: readonly OpSpec[] = [castSpec, castLikeSpec];

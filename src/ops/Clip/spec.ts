@@ -1,8 +1,9 @@
 import type { OpSpec } from '../define';
+import { emitter, sumTo } from '../gradients';
 import { inputType } from '../shapes';
 import { inputValue, makeValue } from '../value';
 
-/** The gradient passes where min <= x <= max, bounds included; the bounds themselves get none. */
+/** The gradient passes where min <= x <= max, bounds included; elsewhere it is the bound's. */
 export const clipSpec: OpSpec = {
   name: 'Clip',
   domain: '',
@@ -21,17 +22,24 @@ export const clipSpec: OpSpec = {
       ),
     ];
   },
-  gradient: ({ node, builder, outputGradients }) => {
+  gradient: ({ node, builder, outputGradients, type, wants }) => {
     const [g] = outputGradients;
     const [x, low, high] = node.inputs;
     if (!g || !x) return [];
-    const inside = [
-      ...(low ? [builder.node('GreaterOrEqual', [x, low])] : []),
-      ...(high ? [builder.node('LessOrEqual', [x, high])] : []),
+    const { dtype, dims } = type(x);
+    const e = emitter(builder, dtype);
+    const aboveLow = low ? e('GreaterOrEqual', x, low) : undefined;
+    const belowHigh = high ? e('LessOrEqual', x, high) : undefined;
+    const inside = aboveLow && belowHigh ? e('And', aboveLow, belowHigh) : (aboveLow ?? belowHigh);
+    const rest = (condition: string, bound: string) =>
+      sumTo(builder, e('Where', condition, 0, g), dims, type(bound).dims);
+    return [
+      inside && wants(0) ? e('Where', inside, g, 0) : g,
+      // Where both bounds hold x, the upper one is what comes out.
+      low && aboveLow && wants(1)
+        ? rest(belowHigh ? e('Or', aboveLow, e('Not', belowHigh)) : aboveLow, low)
+        : undefined,
+      high && belowHigh && wants(2) ? rest(belowHigh, high) : undefined,
     ];
-    const [first, second] = inside;
-    if (!first) return [g];
-    const condition = second ? builder.node('And', [first, second]) : first;
-    return [builder.node('Where', [condition, g, builder.scalar(0)])];
   },
 };

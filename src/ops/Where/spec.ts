@@ -1,5 +1,5 @@
 import type { OpSpec } from '../define';
-import { sumTo } from '../gradients';
+import { scalarOf, sumTo } from '../gradients';
 import { broadcastDims, broadcastIndex, broadcastStatic, inputType, shapeError } from '../shapes';
 import { inputValue, makeValue } from '../value';
 
@@ -36,8 +36,8 @@ export const whereSpec: OpSpec = {
     const [condition, x, y] = node.inputs;
     const [out] = node.outputs;
     if (!g || !condition || !x || !y || !out) return [];
-    const dims = type(out).dims;
-    const zero = builder.scalar(0);
+    const { dtype, dims } = type(out);
+    const zero = scalarOf(builder, dtype, 0);
     return [
       undefined,
       wants(1)

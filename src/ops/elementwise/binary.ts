@@ -1,172 +1,176 @@
 /**
- * Operators of two or more inputs that work element by element with broadcasting, as one table: arithmetic,
- * comparisons and logic. Gradients sum over whatever was broadcast.
+ * Operators of two or more inputs that work element by element with broadcasting, one entry each: arithmetic,
+ * comparisons, logic and bits. `binary-spec.ts` makes operators of it and `tfjs.ts` kernels.
  */
-import type { GraphBuilder } from '../../onnx/builder';
 import { isFloat } from '../../core/dtype';
-import type { Node } from '../../onnx/graph';
-import type { GradientContext, OpSpec, Value } from '../define';
-import { sumTo } from '../gradients';
-import {
-  broadcastDims,
-  broadcastIndex,
-  broadcastStatic,
-  inputType,
-  sameDims,
-  shapeError,
-} from '../shapes';
-import { inputValue, makeValue } from '../value';
+import type { DType } from '../../core/dtype';
+import type { Node, Tensor } from '../../onnx/graph';
+import { intAttribute, stringAttribute } from '../attributes';
+import type { Emit } from '../gradients';
 
-interface BinaryOp {
+export interface BinaryGradient {
+  readonly e: Emit;
+  readonly g: string;
+  readonly a: string;
+  readonly b: string;
+  readonly y: string;
+  readonly node: Node;
+  constant(index: number): Tensor | undefined;
+}
+
+export interface BinaryOp {
   readonly apply: (a: number, b: number) => number;
   /** For integers, where it differs. */
-  readonly applyInteger?: (a: number, b: number) => number;
+  readonly applyInteger?: (a: number, b: number, dtype: DType) => number;
   /** Result is bool. */
   readonly predicate?: true;
-  /** Takes one or more inputs instead of two. */
+  /** Takes one or more inputs instead of two, from left to right. */
   readonly variadic?: true;
+  /** What becomes of the last result, given the number of inputs. */
+  readonly finish?: (value: number, count: number) => number;
+  /** Inputs may be of different types; the result has the first one's. */
+  readonly mixed?: true;
+  /** The second input is broadcast to the first, never the other way round. */
+  readonly oneWay?: true;
+  /** The element from `a` and `b`; absent where `expand` of the operator does it. */
+  readonly wgsl?: string;
+  readonly wgslInteger?: string;
   /** Gradients before broadcasting is undone, as thunks: only the wanted ones are built. */
-  readonly gradient?: (names: {
-    readonly builder: GraphBuilder;
-    readonly g: string;
-    readonly a: string;
-    readonly b: string;
-    readonly y: string;
-  }) => readonly [() => string, () => string];
+  readonly gradient?: (names: BinaryGradient) => readonly [() => string | undefined, () => string];
 }
 
-const BINARY: Readonly<Record<string, BinaryOp>> = {
-  Add: { apply: (a, b) => a + b, gradient: ({ g }) => [() => g, () => g] },
-  Sub: {
-    apply: (a, b) => a - b,
-    gradient: ({ builder, g }) => [() => g, () => builder.node('Neg', [g])],
-  },
-  Mul: {
-    apply: (a, b) => a * b,
-    gradient: ({ builder, g, a, b }) => [
-      () => builder.node('Mul', [g, b]),
-      () => builder.node('Mul', [g, a]),
-    ],
-  },
-  Div: {
-    apply: (a, b) => a / b,
-    applyInteger: (a, b) => Math.trunc(a / b),
-    gradient: ({ builder, g, b, y }) => [
-      () => builder.node('Div', [g, b]),
-      () => builder.node('Neg', [builder.node('Div', [builder.node('Mul', [g, y]), b])]),
-    ],
-  },
-  Pow: {
-    apply: (a, b) => Math.pow(a, b),
-    gradient: ({ builder, g, a, b, y }) => [
-      () => {
-        const lower = builder.node('Pow', [a, builder.node('Sub', [b, builder.scalar(1)])]);
-        return builder.node('Mul', [g, builder.node('Mul', [b, lower])]);
-      },
-      () => builder.node('Mul', [g, builder.node('Mul', [y, builder.node('Log', [a])])]),
-    ],
-  },
-  Min: { apply: (a, b) => (a <= b || Number.isNaN(a) ? a : b), variadic: true },
-  Max: { apply: (a, b) => (a >= b || Number.isNaN(a) ? a : b), variadic: true },
-  Equal: { apply: (a, b) => (a === b ? 1 : 0), predicate: true },
-  Greater: { apply: (a, b) => (a > b ? 1 : 0), predicate: true },
-  GreaterOrEqual: { apply: (a, b) => (a >= b ? 1 : 0), predicate: true },
-  Less: { apply: (a, b) => (a < b ? 1 : 0), predicate: true },
-  LessOrEqual: { apply: (a, b) => (a <= b ? 1 : 0), predicate: true },
-  And: { apply: (a, b) => (a && b ? 1 : 0), predicate: true },
-  Or: { apply: (a, b) => (a || b ? 1 : 0), predicate: true },
-};
+export type BinaryEntry = BinaryOp | ((node: Node) => BinaryOp);
 
-function combine(node: Node, a: Value, b: Value, op: BinaryOp): Value {
-  const apply = op.applyInteger && !isFloat(a.dtype) ? op.applyInteger : op.apply;
-  const dims = broadcastStatic(node, a.dims, b.dims);
-  const result = makeValue(op.predicate ? 'bool' : a.dtype, dims);
-  const out = result.data;
-  const { data: left } = a;
-  const { data: right } = b;
-  if (sameDims(a.dims, b.dims)) {
-    for (let i = 0; i < out.length; i++) {
-      out[i] = apply(left[i] as number, right[i] as number);
-    }
-    return result;
-  }
-  const leftIndex = broadcastIndex(a.dims, dims);
-  const rightIndex = broadcastIndex(b.dims, dims);
-  for (let i = 0; i < out.length; i++) {
-    out[i] = apply(
-      left[leftIndex[i] as number] as number,
-      right[rightIndex[i] as number] as number,
-    );
-  }
-  return result;
-}
+const predicate = (apply: (a: number, b: number) => boolean, wgsl: string): BinaryOp => ({
+  apply: (a, b) => (apply(a, b) ? 1 : 0),
+  predicate: true,
+  wgsl: `select(0, 1, ${wgsl})`,
+});
 
-function binaryGradient(op: BinaryOp, context: GradientContext): (string | undefined)[] {
-  const { builder, node } = context;
-  const [g] = context.outputGradients;
-  const [a, b] = node.inputs;
-  const [y] = node.outputs;
-  if (!op.gradient || g === undefined || a === undefined || b === undefined || y === undefined) {
-    return [undefined, undefined];
-  }
-  const out = context.type(y).dims;
-  const thunks = op.gradient({ builder, g, a, b, y });
-  return [a, b].map((name, index) =>
-    context.wants(index)
-      ? sumTo(builder, (thunks[index] as () => string)(), out, context.type(name).dims)
-      : undefined,
-  );
-}
-
-/** Min and Max: the gradient goes to the first input that reached the extreme. */
-function extremeGradient(context: GradientContext): (string | undefined)[] {
-  const { builder, node } = context;
-  const [g] = context.outputGradients;
-  const [y] = node.outputs;
-  if (g === undefined || y === undefined) return node.inputs.map(() => undefined);
-  const out = context.type(y).dims;
-  let taken: string | undefined;
-  return node.inputs.map((name, index) => {
-    const reaches = builder.node('Equal', [name, y]);
-    const first =
-      taken === undefined ? reaches : builder.node('And', [reaches, builder.node('Not', [taken])]);
-    taken = taken === undefined ? reaches : builder.node('Or', [taken, reaches]);
-    if (!context.wants(index)) return undefined;
-    const own = builder.node('Where', [first, g, builder.scalar(0)]);
-    return sumTo(builder, own, out, context.type(name).dims);
-  });
-}
-
-function binarySpec(name: string, op: BinaryOp): OpSpec {
+/** Bits of 64-bit integers take the long way through BigInt. */
+function bitwise(
+  narrow: (a: number, b: number) => number,
+  wide: (a: bigint, b: bigint) => bigint,
+  wgsl: string,
+): BinaryOp {
   return {
-    name,
-    domain: '',
-    inputs: op.variadic ? [1, Infinity] : [2, 2],
-    infer: (context) => {
-      const first = inputType(context, 0);
-      let dims = first.dims;
-      for (let index = 1; index < context.node.inputs.length; index++) {
-        const next = inputType(context, index);
-        // Pow alone may mix base and exponent types.
-        if (next.dtype !== first.dtype && name !== 'Pow') {
-          throw shapeError(context.node, `input ${index}`, first.dtype, next.dtype);
-        }
-        dims = broadcastDims(context.node, dims, next.dims);
-      }
-      return [{ dtype: op.predicate ? 'bool' : first.dtype, dims }];
-    },
-    reference: (node, inputs) => {
-      let result = inputValue(node, inputs, 0);
-      for (let index = 1; index < inputs.length; index++) {
-        result = combine(node, result, inputValue(node, inputs, index), op);
-      }
-      return [result];
-    },
-    ...(op.gradient && { gradient: (context: GradientContext) => binaryGradient(op, context) }),
-    ...(op.variadic && { gradient: extremeGradient }),
+    apply: narrow,
+    applyInteger: (a, b, dtype) =>
+      dtype === 'int64' || dtype === 'uint64' ? Number(wide(BigInt(a), BigInt(b))) : narrow(a, b),
+    wgsl,
   };
 }
 
-export const binarySpecs: readonly OpSpec[] = Object.entries(BINARY).map(([name, op]) =>
-  binarySpec(name, op),
-);
+/** fmod = 0: the remainder has the divisor's sign, as in Python; 1: the dividend's, as in C. */
+const modulo = (node: Node): BinaryOp => {
+  const c = intAttribute(node, 'fmod', 0) !== 0;
+  return {
+    apply: c ? (a, b) => a % b : (a, b) => a - b * Math.floor(a / b),
+    ...(!c && { applyInteger: (a, b) => (b === 0 ? 0 : ((a % b) + b) % b) }),
+    wgsl: c ? 'a - b * trunc(a / b)' : 'a - b * floor(a / b)',
+    wgslInteger: `select(${c ? 'a % b' : '((a % b) + b) % b'}, 0, b == 0)`,
+    gradient: ({ e, g, a, b, y }) => [
+      () => g,
+      // y = a − b·q with a whole q that does not move.
+      () => e('Neg', e('Mul', g, e('Div', e('Sub', a, y), b))),
+    ],
+  };
+};
+
+const shift = (node: Node): BinaryOp =>
+  stringAttribute(node, 'direction') === 'LEFT'
+    ? { apply: (a, b) => a * 2 ** b, wgsl: 'a << u32(b)' }
+    : { apply: (a, b) => Math.floor(a / 2 ** b), wgsl: 'i32(u32(a) >> u32(b))' };
+
+const power: BinaryOp = {
+  apply: (a, b) => Math.pow(a, b),
+  mixed: true,
+  wgsl: 'power(a, f32(b))',
+  wgslInteger: 'i32(round(power(f32(a), f32(b))))',
+  gradient: ({ e, g, a, b, y, constant }) => [
+    () => {
+      const slope = e('Mul', b, e('Pow', a, e('Sub', b, 1)));
+      // x⁰ is 1 everywhere: without care its slope at 0 is 0 · ∞.
+      const exponents = constant(1);
+      const plain = exponents && Array.from(exponents.data, Number).every((value) => value !== 0);
+      return e('Mul', g, plain ? slope : e('Where', e('Equal', b, 0), 0, slope));
+    },
+    // y·ln a, which is 0 where y is.
+    () => e('Mul', g, e('Where', e('Equal', y, 0), 0, e('Mul', y, e('Log', a)))),
+  ],
+};
+
+export const BINARY: Readonly<Record<string, BinaryEntry>> = {
+  Add: {
+    apply: (a, b) => a + b,
+    wgsl: 'a + b',
+    gradient: ({ g }) => [() => g, () => g],
+  },
+  Sub: {
+    apply: (a, b) => a - b,
+    wgsl: 'a - b',
+    gradient: ({ e, g }) => [() => g, () => e('Neg', g)],
+  },
+  Mul: {
+    apply: (a, b) => a * b,
+    wgsl: 'a * b',
+    gradient: ({ e, g, a, b }) => [() => e('Mul', g, b), () => e('Mul', g, a)],
+  },
+  Div: {
+    apply: (a, b) => a / b,
+    applyInteger: (a, b) => (b === 0 ? 0 : Math.trunc(a / b)),
+    wgsl: 'a / b',
+    wgslInteger: 'select(a / b, 0, b == 0)',
+    gradient: ({ e, g, b, y }) => [
+      () => e('Div', g, b),
+      () => e('Neg', e('Div', e('Mul', g, y), b)),
+    ],
+  },
+  Pow: power,
+  Mod: modulo,
+  PRelu: {
+    apply: (a, b) => (a < 0 ? a * b : a),
+    oneWay: true,
+    wgsl: 'select(a, a * b, a < Element(0))',
+    gradient: ({ e, g, a, b }) => [
+      () => e('Where', e('Less', a, 0), e('Mul', g, b), g),
+      () => e('Mul', g, e('Min', a, 0)),
+    ],
+  },
+  // NaN on either side is the result.
+  Min: { apply: (a, b) => (a <= b || Number.isNaN(a) ? a : b), variadic: true, wgsl: 'min(a, b)' },
+  Max: { apply: (a, b) => (a >= b || Number.isNaN(a) ? a : b), variadic: true, wgsl: 'max(a, b)' },
+  Sum: { apply: (a, b) => a + b, variadic: true },
+  Mean: { apply: (a, b) => a + b, variadic: true, finish: (sum, count) => sum / count },
+  Equal: predicate((a, b) => a === b, 'a == b'),
+  Greater: predicate((a, b) => a > b, 'a > b'),
+  GreaterOrEqual: predicate((a, b) => a >= b, 'a >= b'),
+  Less: predicate((a, b) => a < b, 'a < b'),
+  LessOrEqual: predicate((a, b) => a <= b, 'a <= b'),
+  And: predicate((a, b) => a !== 0 && b !== 0, 'a != 0 && b != 0'),
+  Or: predicate((a, b) => a !== 0 || b !== 0, 'a != 0 || b != 0'),
+  Xor: predicate((a, b) => (a !== 0) !== (b !== 0), '(a != 0) != (b != 0)'),
+  BitwiseAnd: bitwise(
+    (a, b) => a & b,
+    (a, b) => a & b,
+    'a & b',
+  ),
+  BitwiseOr: bitwise(
+    (a, b) => a | b,
+    (a, b) => a | b,
+    'a | b',
+  ),
+  BitwiseXor: bitwise(
+    (a, b) => a ^ b,
+    (a, b) => a ^ b,
+    'a ^ b',
+  ),
+  BitShift: shift,
+};
+
+/** The function for elements of this type. */
+export function functionOf(op: BinaryOp, dtype: DType): (a: number, b: number) => number {
+  const { apply, applyInteger } = op;
+  if (!applyInteger || isFloat(dtype)) return apply;
+  return (a, b) => applyInteger(a, b, dtype);
+}

@@ -1,86 +1,134 @@
 /**
- * Elementwise operators on the graphics processor: one WGSL expression each, with broadcasting by strides that
- * are literals. `a`, `b`, `c` are the inputs at the output's element.
+ * Elementwise operators on the graphics processor: one kernel each around the table's expression, with
+ * broadcasting by strides that are literals. `a`, `b`, `c` are the inputs at the output's element.
  */
-import { AppError } from '../../core/errors';
+import { invariant } from '../../core/errors';
 import { isFloat } from '../../core/dtype';
-import { floatAttribute, stringAttribute } from '../attributes';
-import { addressOf, broadcastStrides, kernel } from '../lowering/kernel';
+import type { DType } from '../../core/dtype';
+import { intAttribute } from '../attributes';
+import { addressOf, broadcastStrides, f32, kernel } from '../lowering/kernel';
 import { alias, deviceType, given, hasInput, inputType, outputType } from '../lowering/tfjs';
-import type { Lowering, LoweringContext, LoweringTable } from '../lowering/tfjs';
+import type { Lowering, LoweringContext, LoweringTable, StaticType } from '../lowering/tfjs';
+import { ACTIVATIONS } from './activations';
+import { BINARY } from './binary';
+import { resolveBinary } from './binary-spec';
+import type { BinaryEntry } from './binary';
+import { functionsIn } from './functions';
+import { UNARY } from './unary';
+import type { UnaryEntry } from './unary';
+import { parametersOf, resolve } from './unary-spec';
 
 interface Expression {
   readonly code: string;
-  readonly helpers?: string;
+  /** Constants of type f32 that the code names. */
+  readonly constants?: Readonly<Record<string, number>>;
 }
 
-// Abramowitz and Stegun 7.1.26: |error| <= 1.5e-7, below float32's own rounding of the result.
-const ERF = `
-fn erf(x: f32) -> f32 {
-  let t = 1.0 / (1.0 + 0.3275911 * abs(x));
-  let tail = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t
-    + 0.254829592) * t * exp(-x * x);
-  return sign(x) * (1.0 - tail);
-}`;
+const LETTERS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
 
-// Some drivers give NaN for tanh of large numbers; from 15 on it is 1 in float32. NaN itself passes through.
-const TANH = `
-fn tanh_safe(x: f32) -> f32 {
-  if (x > 15.0) { return 1.0; }
-  if (x < -15.0) { return -1.0; }
-  return tanh(x);
-}`;
+/** Prepares one kernel whose element is `expression` of these broadcast inputs, named `a`, `b` … in order. */
+function element(
+  { backend, node }: LoweringContext,
+  inputs: readonly StaticType[],
+  output: StaticType,
+  { code, constants = {} }: Expression,
+) {
+  const loads = inputs.map(({ dims }, slot) => {
+    const strides = broadcastStrides(dims, output.dims);
+    return `  let ${LETTERS[slot]} = x${slot}[${addressOf(output.dims, strides)}];`;
+  });
+  const lets = Object.entries(constants)
+    .filter(([name]) => new RegExp(`\\b${name}\\b`).test(code))
+    .map(([name, value]) => `  let ${name} = ${f32(value)};`);
+  const type = deviceType(output.dtype) === 'float32' ? 'f32' : 'i32';
+  const usesType = code.includes('Element(');
+  return kernel(backend, {
+    label: node.op,
+    output,
+    inputCount: inputs.length,
+    body: `${[...loads, ...lets].join('\n')}\n  result[index] = ${code};`,
+    helpers: `${usesType ? `alias Element = ${type};` : ''}${functionsIn(code)}`,
+  });
+}
 
-// WGSL leaves pow of a negative base undefined. A literal NaN is refused by its compiler, hence the sum.
-const POWER = `
-fn power(base: f32, exponent: f32) -> f32 {
-  if (exponent == 0.0) { return 1.0; }
-  if (exponent == 1.0) { return base; }
-  if (exponent == 2.0) { return base * base; }
-  if (base >= 0.0) { return pow(base, exponent); }
-  if (exponent != floor(exponent)) { return bitcast<f32>(0x7fc00000u + u32(exponent == 0.0)); }
-  let magnitude = pow(-base, exponent);
-  return select(magnitude, -magnitude, abs(exponent) % 2.0 == 1.0);
-}`;
-
-/** Lowers to one kernel whose element is `expression` of the broadcast inputs. */
+/** Lowers to one kernel over all inputs that are given. */
 export function elementwise(expression: (context: LoweringContext) => Expression): Lowering {
   return (context) => {
-    const output = outputType(context);
     const used = context.node.inputs
       .map((_, index) => index)
       .filter((index) => hasInput(context, index));
-    const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
-    const { code, helpers } = expression(context);
-    const loads = used.map((index, slot) => {
-      const strides = broadcastStrides(inputType(context, index).dims, output.dims);
-      return `  let ${names[index]} = x${slot}[${addressOf(output.dims, strides)}];`;
-    });
-    const run = kernel(context.backend, {
-      label: context.node.op,
-      output,
-      inputCount: used.length,
-      body: `${loads.join('\n')}\n  result[index] = ${code};`,
-      ...(helpers === undefined ? {} : { helpers }),
-    });
+    invariant(used.length <= LETTERS.length, `${context.node.op} has too many inputs.`);
+    const run = element(
+      context,
+      used.map((index) => inputType(context, index)),
+      outputType(context),
+      expression(context),
+    );
     return (inputs) => [run(used.map((index) => given(inputs[index])))];
   };
 }
 
-const simple = (code: string, helpers?: string): Lowering =>
-  elementwise(() => (helpers === undefined ? { code } : { code, helpers }));
+const simple = (code: string): Lowering => elementwise(() => ({ code }));
 
-const bool = (condition: string): Lowering => simple(`select(0, 1, ${condition})`);
+/** Integers of 8 and 16 bits are held in 32: results are cut as their type would. */
+export function wrapped(dtype: DType, code: string): string {
+  switch (dtype) {
+    case 'uint8':
+      return `(${code}) & 0xff`;
+    case 'uint16':
+      return `(${code}) & 0xffff`;
+    case 'int8':
+      return `((${code}) << 24u) >> 24u`;
+    case 'int16':
+      return `((${code}) << 16u) >> 16u`;
+    default:
+      return code;
+  }
+}
 
-/** Max and Min of any number of inputs. */
-function variadic(name: 'max' | 'min'): Lowering {
-  return elementwise(({ node }) => {
-    const letters = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].slice(0, node.inputs.length);
-    if (letters.length < node.inputs.length) {
-      throw new AppError('engine/unsupported', `${node.op} "${node.name}" has over 8 inputs.`);
-    }
-    return { code: letters.reduce((left, right) => `${name}(${left}, ${right})`) };
+function unary(entry: UnaryEntry): Lowering {
+  return elementwise((context) => {
+    const op = resolve(entry, context.node);
+    return {
+      code: wrapped(outputType(context).dtype, op.wgsl),
+      constants: { ...parametersOf(op, context.node) },
+    };
   });
+}
+
+function binaryCode(entry: BinaryEntry, context: LoweringContext): string {
+  const op = resolveBinary(entry, context.node);
+  const { dtype } = inputType(context, 0);
+  const code = (isFloat(dtype) ? undefined : op.wgslInteger) ?? op.wgsl;
+  invariant(code !== undefined, `${context.node.op} has no expression.`);
+  return wrapped(outputType(context).dtype, code);
+}
+
+function binary(entry: BinaryEntry): Lowering {
+  return elementwise((context) => ({ code: binaryCode(entry, context) }));
+}
+
+/** Max and Min of any number of inputs: pairs from left to right, each a kernel. */
+function variadic(entry: BinaryEntry): Lowering {
+  return (context) => {
+    const { node, backend } = context;
+    const output = outputType(context);
+    if (node.inputs.length === 1) return identity(context);
+    const code = binaryCode(entry, context);
+    const steps = node.inputs.slice(1).map((_, step) => {
+      const left = step === 0 ? inputType(context, 0) : output;
+      return element(context, [left, inputType(context, step + 1)], output, { code });
+    });
+    return (inputs) => {
+      let result = given(inputs[0]);
+      steps.forEach((run, step) => {
+        const next = run([result, given(inputs[step + 1])]);
+        if (step > 0) backend.disposeData(result.dataId);
+        result = next;
+      });
+      return [result];
+    };
+  };
 }
 
 export const identity: Lowering = (context) => (inputs) => {
@@ -88,83 +136,78 @@ export const identity: Lowering = (context) => (inputs) => {
   return [alias(context.backend, x, x.shape)];
 };
 
-const cast: Lowering = (context) => {
-  const from = deviceType(inputType(context, 0).dtype);
-  const to = deviceType(outputType(context).dtype);
-  if (from === to) return identity(context);
-  if (to === 'bool') return bool(from === 'float32' ? 'a != 0.0' : 'a != 0')(context);
-  return simple(to === 'float32' ? 'f32(a)' : 'i32(a)')(context);
+/** Mantissa bits, exponent of the smallest normal number, largest number, and what overflows without saturation. */
+const SHORT_FLOATS: Partial<Record<DType, readonly [number, number, number, 0 | 1 | 2]>> = {
+  float16: [10, -14, 65504, 1],
+  bfloat16: [7, -126, 3.3895313892515355e38, 1],
+  float8e4m3fn: [3, -6, 448, 2],
+  float8e4m3fnuz: [3, -7, 240, 2],
+  float8e5m2: [2, -14, 57344, 1],
+  float8e5m2fnuz: [2, -15, 57344, 2],
+  float4e2m1: [1, 0, 6, 0],
 };
 
-const gelu: Lowering = (context) =>
-  stringAttribute(context.node, 'approximate', 'none') === 'tanh'
-    ? simple(
-        '0.5 * a * (1.0 + tanh_safe(0.7978845608 * (a + 0.044715 * a * a * a)))',
-        TANH,
-      )(context)
-    : simple('0.5 * a * (1.0 + erf(a * 0.70710678118))', ERF)(context);
+/** WGSL of the float `code` as the type would hold it. */
+export function shortened(dtype: DType, code: string, saturate: boolean): string {
+  const format = SHORT_FLOATS[dtype];
+  if (!format) return code;
+  const [mantissa, least, largest, overflow] = format;
+  const clamps = saturate && dtype.startsWith('float8');
+  return `rounded(${code}, ${mantissa}, ${least}, ${f32(largest)}, ${clamps ? 0 : overflow})`;
+}
+
+const cast: Lowering = (context) => {
+  const source = inputType(context, 0).dtype;
+  const target = outputType(context).dtype;
+  const from = deviceType(source);
+  const to = deviceType(target);
+  if (to === 'bool') {
+    if (from === 'bool') return identity(context);
+    return simple(`select(0, 1, ${from === 'float32' ? 'a != 0.0' : 'a != 0'})`)(context);
+  }
+  const saturate = intAttribute(context.node, 'saturate', 1) !== 0;
+  const code =
+    to === 'float32'
+      ? shortened(target, from === 'float32' ? 'a' : 'f32(a)', saturate)
+      : wrapped(target, from === 'float32' ? 'i32(a)' : 'a');
+  return code === 'a' && from === to ? identity(context) : simple(code)(context);
+};
 
 const clip = elementwise((context) => {
-  const lower = hasInput(context, 1) ? 'max(a, b)' : 'a';
-  return { code: hasInput(context, 2) ? `min(${lower}, c)` : lower };
+  const names = ['b', 'c'];
+  const low = hasInput(context, 1) ? names.shift() : undefined;
+  const high = hasInput(context, 2) ? names.shift() : undefined;
+  const lifted = low === undefined ? 'a' : `select(a, ${low}, a < ${low})`;
+  if (high === undefined) return { code: lifted };
+  // NaN is neither below nor above a bound, and passes.
+  return { code: `select(${lifted}, ${high}, ${lifted} > ${high})` };
 });
-
-const divide = elementwise((context) => ({
-  code: isFloat(outputType(context).dtype) ? 'a / b' : 'select(a / b, 0, b == 0)',
-}));
-
-const power = elementwise((context) => ({
-  code: isFloat(outputType(context).dtype)
-    ? `power(a, f32(b))`
-    : `i32(round(power(f32(a), f32(b))))`,
-  helpers: POWER,
-}));
 
 /** Mul, and DropoutTrain with its fed mask. */
 export const product = simple('a * b');
 
-const leakyRelu = elementwise(({ node }) => ({
-  code: `select(a, a * f32(${floatAttribute(node, 'alpha', 0.01)}), a < 0.0)`,
-}));
+const fromTable = <Entry>(
+  table: Readonly<Record<string, Entry>>,
+  lower: (entry: Entry) => Lowering,
+  skip: readonly string[] = [],
+): LoweringTable =>
+  Object.fromEntries(
+    Object.entries(table).flatMap(([name, entry]) =>
+      skip.includes(name) ? [] : [[name, lower(entry)]],
+    ),
+  );
+
+const { Min, Max } = BINARY;
 
 export const ELEMENTWISE: LoweringTable = {
-  Add: simple('a + b'),
-  Sub: simple('a - b'),
-  Mul: product,
-  Div: divide,
-  Pow: power,
-  Max: variadic('max'),
-  Min: variadic('min'),
-  Neg: simple('-a'),
-  Abs: simple('abs(a)'),
-  Exp: simple('exp(a)'),
-  Log: simple('log(a)'),
-  Sqrt: simple('sqrt(a)'),
-  Reciprocal: simple('1.0 / a'),
-  Sign: simple('sign(a)'),
-  Floor: simple('floor(a)'),
-  Ceil: simple('ceil(a)'),
-  Round: simple('round(a)'),
-  Erf: simple('erf(a)', ERF),
-  // Written so that NaN stays NaN and a broken step can be seen.
-  Relu: simple('select(a, 0.0, a < 0.0)'),
-  LeakyRelu: leakyRelu,
-  Tanh: simple('tanh_safe(a)', TANH),
-  Sigmoid: simple('1.0 / (1.0 + exp(-a))'),
-  Softplus: simple('max(a, 0.0) + log(1.0 + exp(-abs(a)))'),
-  Gelu: gelu,
+  ...fromTable(UNARY, unary),
+  ...fromTable(ACTIVATIONS, unary),
+  // Sum and Mean are written as Add.
+  ...fromTable(BINARY, binary, ['Sum', 'Mean']),
+  ...(Min && Max && { Min: variadic(Min), Max: variadic(Max) }),
   Clip: clip,
   Where: simple('select(c, b, a != 0)'),
-  IsNaN: bool('(bitcast<u32>(a) & 0x7fffffffu) > 0x7f800000u'),
-  Equal: bool('a == b'),
-  Less: bool('a < b'),
-  LessOrEqual: bool('a <= b'),
-  Greater: bool('a > b'),
-  GreaterOrEqual: bool('a >= b'),
-  And: bool('a != 0 && b != 0'),
-  Or: bool('a != 0 || b != 0'),
-  Xor: bool('(a != 0) != (b != 0)'),
-  Not: simple('1 - a'),
   Cast: cast,
+  CastLike: cast,
   Identity: identity,
 };

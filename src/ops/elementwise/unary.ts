@@ -1,170 +1,141 @@
 /**
- * Operators of one input that work element by element, as one table. Integer and bool types pass through the
- * same functions; `dtype` names the result's type where it differs from the input's.
+ * Operators of one input that work element by element, one entry each: what it computes, as a function and as
+ * WGSL, and its gradient. `unary-spec.ts` makes operators of it and `tfjs.ts` kernels.
  */
 import type { DType } from '../../core/dtype';
-import { stringAttribute } from '../attributes';
-import type { GradientContext, OpSpec } from '../define';
-import { inputType } from '../shapes';
-import { inputValue, makeValue } from '../value';
+import type { Node } from '../../onnx/graph';
+import { intAttribute } from '../attributes';
+import type { Emit } from '../gradients';
 import { erf } from './erf';
+import { roundHalfEven } from './rounding';
 
-/** Gradient of the input from `g` (gradient of y), `x` and `y`: value names in, value name out. */
-type UnaryGradient = (context: GradientContext, g: string, x: string, y: string) => string;
+/** Attributes of type float that any of them has; absent ones are 0. */
+export interface Parameters {
+  readonly alpha: number;
+  readonly beta: number;
+  readonly gamma: number;
+  readonly lambd: number;
+  readonly bias: number;
+}
 
-interface UnaryOp {
-  readonly apply: (x: number) => number;
+export interface UnaryOp {
+  readonly apply: (x: number, parameters: Parameters) => number;
+  /** The result's type where it is not the input's. */
   readonly dtype?: DType;
-  readonly gradient?: UnaryGradient;
+  /** Attributes with their defaults. */
+  readonly parameters?: Partial<Parameters>;
+  /** The element from `a`, and from the parameters by name; `Element` is the result's type. */
+  readonly wgsl: string;
+  /** Gradient of the input from `g` (gradient of y), `x` and `y`. 'flat': it is 0 wherever there is one. */
+  readonly gradient?:
+    'flat' | ((e: Emit, g: string, x: string, y: string, parameters: Parameters) => string);
 }
 
-const SQRT_HALF = Math.SQRT1_2;
-const GELU_TANH = Math.sqrt(2 / Math.PI);
+/** A function where an attribute chooses between formulas. */
+export type UnaryEntry = UnaryOp | ((node: Node) => UnaryOp);
+export type UnaryTable = Readonly<Record<string, UnaryEntry>>;
 
-export function sigmoid(x: number): number {
-  return x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
-}
+// Two bit tests instead of x != x, which WGSL lets a compiler assume away.
+const NAN = '(bitcast<u32>(a) & 0x7fffffffu) > 0x7f800000u';
 
-function geluExact(x: number): number {
-  return 0.5 * x * (1 + erf(x * SQRT_HALF));
-}
+const isInf = (node: Node): UnaryOp => {
+  const up = intAttribute(node, 'detect_positive', 1) !== 0;
+  const down = intAttribute(node, 'detect_negative', 1) !== 0;
+  const tests = [
+    ...(up ? ['bitcast<u32>(a) == 0x7f800000u'] : []),
+    ...(down ? ['bitcast<u32>(a) == 0xff800000u'] : []),
+  ];
+  return {
+    apply: (x) => ((up && x === Infinity) || (down && x === -Infinity) ? 1 : 0),
+    dtype: 'bool',
+    wgsl: tests.length === 0 ? '0' : `select(0, 1, ${tests.join(' || ')})`,
+  };
+};
 
-/** Hendrycks & Gimpel 2016 (arXiv 1606.08415), the tanh form. */
-function geluTanh(x: number): number {
-  return 0.5 * x * (1 + Math.tanh(GELU_TANH * (x + 0.044715 * x * x * x)));
-}
-
-const UNARY: Readonly<Record<string, UnaryOp>> = {
-  Identity: { apply: (x) => x, gradient: (_, g) => g },
-  Neg: { apply: (x) => -x, gradient: ({ builder }, g) => builder.node('Neg', [g]) },
-  Abs: {
-    apply: Math.abs,
-    gradient: ({ builder }, g, x) => builder.node('Mul', [g, builder.node('Sign', [x])]),
-  },
-  Exp: { apply: Math.exp, gradient: ({ builder }, g, _, y) => builder.node('Mul', [g, y]) },
-  Log: { apply: Math.log, gradient: ({ builder }, g, x) => builder.node('Div', [g, x]) },
+export const UNARY: UnaryTable = {
+  Neg: { apply: (x) => -x, wgsl: '-a', gradient: (e, g) => e('Neg', g) },
+  Abs: { apply: Math.abs, wgsl: 'abs(a)', gradient: (e, g, x) => e('Mul', g, e('Sign', x)) },
+  Sign: { apply: Math.sign, wgsl: 'sign(a)', gradient: 'flat' },
+  Ceil: { apply: Math.ceil, wgsl: 'ceil(a)', gradient: 'flat' },
+  Floor: { apply: Math.floor, wgsl: 'floor(a)', gradient: 'flat' },
+  Round: { apply: roundHalfEven, wgsl: 'round(a)', gradient: 'flat' },
+  Exp: { apply: Math.exp, wgsl: 'exp(a)', gradient: (e, g, _, y) => e('Mul', g, y) },
+  Log: { apply: Math.log, wgsl: 'log(a)', gradient: (e, g, x) => e('Div', g, x) },
   Sqrt: {
     apply: Math.sqrt,
-    gradient: ({ builder }, g, _, y) =>
-      builder.node('Div', [builder.node('Mul', [g, builder.scalar(0.5)]), y]),
+    wgsl: 'sqrt(a)',
+    gradient: (e, g, _, y) => e('Div', e('Mul', g, 0.5), y),
   },
   Reciprocal: {
     apply: (x) => 1 / x,
-    gradient: ({ builder }, g, _, y) =>
-      builder.node('Neg', [builder.node('Mul', [g, builder.node('Mul', [y, y])])]),
+    wgsl: '1.0 / a',
+    gradient: (e, g, _, y) => e('Neg', e('Mul', g, e('Mul', y, y))),
   },
-  Sign: { apply: Math.sign },
   Erf: {
     apply: erf,
-    gradient: ({ builder }, g, x) => {
-      const bell = builder.node('Exp', [builder.node('Neg', [builder.node('Mul', [x, x])])]);
-      const slope = builder.node('Mul', [bell, builder.scalar(2 / Math.sqrt(Math.PI))]);
-      return builder.node('Mul', [g, slope]);
+    wgsl: 'erf(a)',
+    gradient: (e, g, x) => {
+      const bell = e('Exp', e('Neg', e('Mul', x, x)));
+      return e('Mul', g, e('Mul', bell, 2 / Math.sqrt(Math.PI)));
     },
   },
-  // Math.max would lose NaN's sign of trouble in neither case; the comparison keeps NaN as NaN.
-  Relu: {
-    apply: (x) => (x < 0 ? 0 : x),
-    gradient: ({ builder }, g, _, y) =>
-      builder.node('Where', [
-        builder.node('Greater', [y, builder.scalar(0)]),
-        g,
-        builder.scalar(0),
-      ]),
+  Sin: { apply: Math.sin, wgsl: 'sin(a)', gradient: (e, g, x) => e('Mul', g, e('Cos', x)) },
+  Cos: {
+    apply: Math.cos,
+    wgsl: 'cos(a)',
+    gradient: (e, g, x) => e('Neg', e('Mul', g, e('Sin', x))),
   },
+  Tan: {
+    apply: Math.tan,
+    wgsl: 'tan(a)',
+    gradient: (e, g, _, y) => e('Mul', g, e('Add', e('Mul', y, y), 1)),
+  },
+  Asin: { apply: Math.asin, wgsl: 'asin(a)', gradient: (e, g, x) => e('Div', g, arc(e, x)) },
+  Acos: {
+    apply: Math.acos,
+    wgsl: 'acos(a)',
+    gradient: (e, g, x) => e('Neg', e('Div', g, arc(e, x))),
+  },
+  Atan: {
+    apply: Math.atan,
+    wgsl: 'atan(a)',
+    gradient: (e, g, x) => e('Div', g, e('Add', e('Mul', x, x), 1)),
+  },
+  Sinh: { apply: Math.sinh, wgsl: 'sinh(a)', gradient: (e, g, x) => e('Mul', g, e('Cosh', x)) },
+  Cosh: { apply: Math.cosh, wgsl: 'cosh(a)', gradient: (e, g, x) => e('Mul', g, e('Sinh', x)) },
   Tanh: {
     apply: Math.tanh,
-    gradient: ({ builder }, g, _, y) => {
-      const slope = builder.node('Sub', [builder.scalar(1), builder.node('Mul', [y, y])]);
-      return builder.node('Mul', [g, slope]);
-    },
+    wgsl: 'tanh_safe(a)',
+    gradient: (e, g, _, y) => e('Mul', g, e('Sub', 1, e('Mul', y, y))),
   },
-  Sigmoid: {
-    apply: sigmoid,
-    gradient: ({ builder }, g, _, y) => {
-      const slope = builder.node('Mul', [y, builder.node('Sub', [builder.scalar(1), y])]);
-      return builder.node('Mul', [g, slope]);
-    },
+  Asinh: {
+    apply: Math.asinh,
+    // By |a|: the textbook form loses all digits of large negative numbers.
+    wgsl: 'sign(a) * log(abs(a) + sqrt(a * a + 1.0))',
+    gradient: (e, g, x) => e('Div', g, e('Sqrt', e('Add', e('Mul', x, x), 1))),
   },
-  Softplus: {
-    apply: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
-    gradient: ({ builder }, g, x) => builder.node('Mul', [g, builder.node('Sigmoid', [x])]),
+  Acosh: {
+    apply: Math.acosh,
+    wgsl: 'log(a + sqrt(a * a - 1.0))',
+    gradient: (e, g, x) => e('Div', g, e('Sqrt', e('Sub', e('Mul', x, x), 1))),
   },
-  IsNaN: { apply: (x) => (Number.isNaN(x) ? 1 : 0), dtype: 'bool' },
-  Not: { apply: (x) => (x ? 0 : 1), dtype: 'bool' },
+  Atanh: {
+    apply: Math.atanh,
+    wgsl: '0.5 * log((1.0 + a) / (1.0 - a))',
+    gradient: (e, g, x) => e('Div', g, e('Sub', 1, e('Mul', x, x))),
+  },
+  IsNaN: {
+    apply: (x) => (Number.isNaN(x) ? 1 : 0),
+    dtype: 'bool',
+    wgsl: `select(0, 1, ${NAN})`,
+  },
+  IsInf: isInf,
+  Not: { apply: (x) => (x ? 0 : 1), dtype: 'bool', wgsl: '1 - a' },
+  // −x − 1 is the complement of a two's-complement number; unsigned types wrap it.
+  BitwiseNot: { apply: (x) => -x - 1, wgsl: '~a' },
 };
 
-function unarySpec(name: string, op: UnaryOp): OpSpec {
-  const rule = op.gradient;
-  return {
-    name,
-    domain: '',
-    inputs: [1, 1],
-    infer: (context) => {
-      const { dtype, dims } = inputType(context, 0);
-      return [{ dtype: op.dtype ?? dtype, dims }];
-    },
-    reference: (node, inputs) => {
-      const x = inputValue(node, inputs, 0);
-      return [makeValue(op.dtype ?? x.dtype, x.dims, x.data.map(op.apply))];
-    },
-    ...(rule && {
-      gradient: (context: GradientContext) => {
-        const [g] = context.outputGradients;
-        const [x] = context.node.inputs;
-        const [y] = context.node.outputs;
-        if (g === undefined || x === undefined || y === undefined) return [undefined];
-        return [rule(context, g, x, y)];
-      },
-    }),
-  };
+/** √(1 − x²) */
+function arc(e: Emit, x: string): string {
+  return e('Sqrt', e('Sub', 1, e('Mul', x, x)));
 }
-
-/** d/dx gelu(x) = Φ(x) + x·φ(x); for the tanh form ½(1 + t) + ½·x·(1 − t²)·u′ with t = tanh u. */
-function geluGradient(context: GradientContext): readonly (string | undefined)[] {
-  const { builder, node } = context;
-  const [g] = context.outputGradients;
-  const x = node.inputs[0];
-  if (g === undefined || x === undefined) return [undefined];
-  const square = builder.node('Mul', [x, x]);
-  if (stringAttribute(node, 'approximate', 'none') === 'none') {
-    const cdf = builder.node('Mul', [
-      builder.node('Add', [
-        builder.node('Erf', [builder.node('Mul', [x, builder.scalar(SQRT_HALF)])]),
-        builder.scalar(1),
-      ]),
-      builder.scalar(0.5),
-    ]);
-    const bell = builder.node('Exp', [builder.node('Mul', [square, builder.scalar(-0.5)])]);
-    const density = builder.node('Mul', [bell, builder.scalar(1 / Math.sqrt(2 * Math.PI))]);
-    const slope = builder.node('Add', [cdf, builder.node('Mul', [x, density])]);
-    return [builder.node('Mul', [g, slope])];
-  }
-  const cubic = builder.node('Mul', [square, builder.scalar(GELU_TANH * 0.044715)]);
-  const inner = builder.node('Mul', [x, builder.node('Add', [cubic, builder.scalar(GELU_TANH)])]);
-  const t = builder.node('Tanh', [inner]);
-  const left = builder.node('Add', [t, builder.scalar(1)]);
-  const dInner = builder.node('Add', [
-    builder.node('Mul', [cubic, builder.scalar(3)]),
-    builder.scalar(GELU_TANH),
-  ]);
-  const dTanh = builder.node('Sub', [builder.scalar(1), builder.node('Mul', [t, t])]);
-  const right = builder.node('Mul', [builder.node('Mul', [x, dTanh]), dInner]);
-  const twice = builder.node('Add', [left, right]);
-  return [builder.node('Mul', [g, builder.node('Mul', [twice, builder.scalar(0.5)])])];
-}
-
-const gelu: OpSpec = {
-  ...unarySpec('Gelu', { apply: geluExact }),
-  reference: (node, inputs) => {
-    const x = inputValue(node, inputs, 0);
-    const exact = stringAttribute(node, 'approximate', 'none') === 'none';
-    return [makeValue(x.dtype, x.dims, x.data.map(exact ? geluExact : geluTanh))];
-  },
-  gradient: geluGradient,
-};
-
-export const unarySpecs: readonly OpSpec[] = [
-  ...Object.entries(UNARY).map(([name, op]) => unarySpec(name, op)),
-  gelu,
-];

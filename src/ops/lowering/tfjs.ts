@@ -8,6 +8,7 @@ import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import { getKernel } from '@tensorflow/tfjs-core';
 import type { DataType, NamedAttrMap, NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs-core';
 import { AppError, invariant } from '../../core/errors';
+import { isFloat } from '../../core/dtype';
 import type { DType } from '../../core/dtype';
 import type { Node, Tensor } from '../../onnx/graph';
 import { intsAttribute } from '../attributes';
@@ -37,10 +38,10 @@ export type Run = (inputs: readonly (TensorInfo | undefined)[]) => readonly Tens
 export type Lowering = (context: LoweringContext) => Run;
 export type LoweringTable = Readonly<Record<string, Lowering>>;
 
-/** float32 stays; every integer is int32 on the device; bool is int32 holding 0 or 1. */
+/** Every float is float32 (rounded only where Cast says so); every integer is int32 on the device; bool is int32 holding 0 or 1. */
 export function deviceType(dtype: DType): 'float32' | 'int32' | 'bool' {
   if (dtype === 'bool') return 'bool';
-  if (dtype === 'float32' || dtype === 'float64' || dtype === 'float16') return 'float32';
+  if (isFloat(dtype)) return 'float32';
   if (dtype === 'string') {
     throw new AppError(
       'engine/unsupported',

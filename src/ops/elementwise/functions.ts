@@ -1,0 +1,57 @@
+/** WGSL functions that expressions of the elementwise tables may call; each goes only where it is named. */
+
+// Abramowitz and Stegun 7.1.26: |error| <= 1.5e-7, below float32's own rounding of the result.
+const erf = `
+fn erf(x: f32) -> f32 {
+  let t = 1.0 / (1.0 + 0.3275911 * abs(x));
+  let tail = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t
+    + 0.254829592) * t * exp(-x * x);
+  return sign(x) * (1.0 - tail);
+}`;
+
+// Some drivers give NaN for tanh of large numbers; from 15 on it is 1 in float32. NaN itself passes through.
+const tanh_safe = `
+fn tanh_safe(x: f32) -> f32 {
+  if (x > 15.0) { return 1.0; }
+  if (x < -15.0) { return -1.0; }
+  return tanh(x);
+}`;
+
+// WGSL leaves pow of a negative base undefined. A literal NaN is refused by its compiler, hence the sum.
+const power = `
+fn power(base: f32, exponent: f32) -> f32 {
+  if (exponent == 0.0) { return 1.0; }
+  if (exponent == 1.0) { return base; }
+  if (exponent == 2.0) { return base * base; }
+  if (base >= 0.0) { return pow(base, exponent); }
+  if (exponent != floor(exponent)) { return bitcast<f32>(0x7fc00000u + u32(exponent == 0.0)); }
+  let magnitude = pow(-base, exponent);
+  return select(magnitude, -magnitude, abs(exponent) % 2.0 == 1.0);
+}`;
+
+// To the nearest number of a type with fewer bits, ties to even. `least` is the exponent of its smallest normal
+// number; what is over `largest` becomes `largest` (0), infinite (1) or NaN (2).
+const rounded = `
+fn rounded(x: f32, mantissa: i32, least: i32, largest: f32, overflow: i32) -> f32 {
+  let exponent = i32((bitcast<u32>(x) >> 23u) & 255u) - 127;
+  let infinite = exponent == 128 && (bitcast<u32>(x) & 0x7fffffu) == 0u;
+  if (exponent == 128 && !infinite) { return x; }
+  let place = max(max(exponent, least) - mantissa, -126);
+  let step = bitcast<f32>(u32(place + 127) << 23u);
+  var y = x;
+  if (!infinite) { y = round(x / step) * step; }
+  if (!infinite && abs(y) <= largest) { return y; }
+  if (overflow == 0) { return sign(x) * largest; }
+  if (overflow == 1) { return x * 3e38; }
+  return bitcast<f32>(0x7fc00000u + u32(x == 0.0));
+}`;
+
+const FUNCTIONS: Readonly<Record<string, string>> = { erf, tanh_safe, power, rounded };
+
+/** Definitions of the functions that `code` calls. */
+export function functionsIn(code: string): string {
+  return Object.entries(FUNCTIONS)
+    .filter(([name]) => new RegExp(`\\b${name}\\(`).test(code))
+    .map(([, source]) => source)
+    .join('\n');
+}
