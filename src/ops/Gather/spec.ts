@@ -1,31 +1,34 @@
 import { attr } from '../../onnx/graph';
-import { AppError } from '../../core/errors';
 import { sizeOf } from '../../core/dtype';
 import { intAttribute } from '../attributes';
 import type { GradientRule, OpSpec } from '../define';
-import { reshapeTo, transpose } from '../gradients';
-import { aroundAxis, dimAt, inputType, normalizeAxis } from '../shapes';
+import { reshapeTo, transpose, zeros } from '../gradients';
+import { checkedIndex } from '../indexing/address';
+import { aroundAxis, inputType, normalizeAxis } from '../shapes';
 import { inputValue, makeValue } from '../value';
 
-/** The rows that were read get their gradients added up: one-hot(indices)ᵀ · dY, which needs no scatter. */
+/** The rows that were read get their gradients added up, in the order in which they were read. */
 const gradient: GradientRule = ({ node, builder, outputGradients, type }) => {
   const [g] = outputGradients;
-  const [x, indices] = node.inputs;
-  if (!g || !x || !indices) return [];
+  const [x = '', indices = ''] = node.inputs;
+  if (!g) return [];
   const dims = type(x).dims;
   const axis = normalizeAxis(node, intAttribute(node, 'axis', 0), dims.length);
   const { outer, length, inner } = aroundAxis(dims, axis);
   const count = sizeOf(type(indices).dims);
-  const index = builder.node('Cast', [reshapeTo(builder, indices, [count])], { to: attr.int(7) });
-  const hot = builder.node(
-    'OneHot',
-    [index, builder.ints([length]), builder.constant('float32', [2], [0, 1])],
-    { axis: attr.int(0) },
-  ); // [length, count]; a negative index counts from the end here as in Gather
+  const column = reshapeTo(builder, indices, [count, 1]);
+  const index =
+    type(indices).dtype === 'int64' ? column : builder.node('Cast', [column], { to: attr.int(7) });
+  const add = (into: readonly number[], rows: string) =>
+    builder.node('ScatterND', [zeros(builder, into), index, rows], {
+      reduction: attr.string('add'),
+    });
+  if (outer === 1) {
+    return [reshapeTo(builder, add([length, inner], reshapeTo(builder, g, [count, inner])), dims)];
+  }
   const rows = transpose(builder, reshapeTo(builder, g, [outer, count, inner]), [1, 0, 2]);
-  const sums = builder.node('MatMul', [hot, reshapeTo(builder, rows, [count, outer * inner])]);
-  const back = transpose(builder, reshapeTo(builder, sums, [length, outer, inner]), [1, 0, 2]);
-  return [reshapeTo(builder, back, dims), undefined];
+  const sums = add([length, outer, inner], rows);
+  return [reshapeTo(builder, transpose(builder, sums, [1, 0, 2]), dims)];
 };
 
 export const gatherSpec: OpSpec = {
@@ -51,15 +54,7 @@ export const gatherSpec: OpSpec = {
     let at = 0;
     for (let o = 0; o < outer; o++) {
       for (const given of indices.data) {
-        const index = given < 0 ? given + length : given;
-        if (!(index >= 0 && index < length)) {
-          throw new AppError(
-            'onnx/index',
-            `Node "${node.name}" (Gather) reads position ${given} of an axis of length ${dimAt(x.dims, axis)}.`,
-            { node: node.name, index: given },
-          );
-        }
-        const from = (o * length + index) * inner;
+        const from = (o * length + checkedIndex(node, given, length)) * inner;
         y.data.set(x.data.subarray(from, from + inner), at);
         at += inner;
       }

@@ -1,8 +1,9 @@
+import { attr } from '../../onnx/graph';
 import type { Dim } from '../../onnx/graph';
 import { intAttribute } from '../attributes';
 import type { OpSpec } from '../define';
 import { aroundAxis, inputType, normalizeAxis } from '../shapes';
-import { inputValue, makeValue, numbersOf } from '../value';
+import { inputValue, makeValue } from '../value';
 
 function insertAxis<T extends Dim>(dims: readonly T[], axis: number, length: T): T[] {
   return [...dims.slice(0, axis), length, ...dims.slice(axis)];
@@ -16,9 +17,9 @@ export const oneHotSpec: OpSpec = {
   infer: (context) => {
     const { node } = context;
     const { dims } = inputType(context, 0);
-    const depth = context.constant(1);
+    const [depth] = context.elements(1) ?? [];
     const axis = normalizeAxis(node, intAttribute(node, 'axis', -1), dims.length + 1);
-    const length: Dim = (depth && numbersOf(depth)[0]) ?? `${node.name}_depth`;
+    const length: Dim = depth ?? `${node.name}_depth`;
     return [{ dtype: inputType(context, 2).dtype, dims: insertAxis<Dim>(dims, axis, length) }];
   },
   reference: (node, inputs) => {
@@ -39,5 +40,21 @@ export const oneHotSpec: OpSpec = {
       }
     }
     return [y];
+  },
+  gradient: ({ node, builder, outputGradients }) => {
+    const [g] = outputGradients;
+    const [indices = '', depth = ''] = node.inputs;
+    if (!g) return [];
+    const total = (name: string) =>
+      builder.node('Reshape', [
+        builder.node('ReduceSum', [name], { keepdims: attr.int(0) }),
+        builder.ints([1]),
+      ]);
+    const hot = builder.node('OneHot', [indices, depth, builder.constant('float32', [2], [0, 1])], {
+      axis: attr.int(intAttribute(node, 'axis', -1)),
+    });
+    const on = total(builder.node('Mul', [g, hot]));
+    const off = builder.node('Sub', [total(g), on]);
+    return [undefined, undefined, builder.node('Concat', [off, on], { axis: attr.int(0) })];
   },
 };
