@@ -1,7 +1,7 @@
 /** Every operator the studio knows. tfjs never enters here: lowerings are looked up by the executor. */
 import { AppError } from '../core/errors';
 import type { Node } from '../onnx/graph';
-import { argMaxSpec } from './ArgMax/spec';
+import { argSpecs } from './ArgMax/spec';
 import { averagePoolSpec } from './AveragePool/spec';
 import { averagePoolGradSpec } from './AveragePoolGrad/spec';
 import { batchNormGradSpec } from './BatchNormGrad/spec';
@@ -14,6 +14,7 @@ import { constantSpecs } from './constants/spec';
 import { convSpec } from './Conv/spec';
 import { convGradInputSpec } from './ConvGradInput/spec';
 import { convGradWeightSpec } from './ConvGradWeight/spec';
+import { convTransposeSpec } from './ConvTranspose/spec';
 import type { OpSpec } from './define';
 import { dropoutSpec } from './Dropout/spec';
 import { dropoutTrainSpec } from './DropoutTrain/spec';
@@ -56,13 +57,14 @@ export const ALL_OPS: readonly OpSpec[] = [
   matMulSpec,
   gemmSpec,
   convSpec,
+  convTransposeSpec,
   maxPoolSpec,
   averagePoolSpec,
   globalAveragePoolSpec,
   batchNormalizationSpec,
   ...softmaxSpecs,
   ...reductionSpecs,
-  argMaxSpec,
+  ...argSpecs,
   ...reshapeSpecs,
   ...squeezeSpecs,
   transposeSpec,

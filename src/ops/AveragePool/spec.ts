@@ -1,9 +1,8 @@
 import { attr, TRAINING_DOMAIN } from '../../onnx/graph';
-import { intAttribute } from '../attributes';
-import { windowAttributes } from '../Conv/gradient';
 import { windowOf } from '../Conv/window';
 import type { OpSpec } from '../define';
-import { dimAt, inputType } from '../shapes';
+import { includesPad, poolAttributes, pooledDims } from '../pooling/attributes';
+import { inputType } from '../shapes';
 import { averagePoolReference } from './reference';
 
 export const averagePoolSpec: OpSpec = {
@@ -12,8 +11,7 @@ export const averagePoolSpec: OpSpec = {
   inputs: [1, 1],
   infer: (context) => {
     const { dtype, dims } = inputType(context, 0);
-    const { output } = windowOf(context.node, dims);
-    return [{ dtype, dims: [dimAt(dims, 0), dimAt(dims, 1), ...output] }];
+    return [{ dtype, dims: pooledDims(context.node, dims) }];
   },
   reference: averagePoolReference,
   gradient: ({ node, builder, outputGradients, type }) => {
@@ -21,17 +19,11 @@ export const averagePoolSpec: OpSpec = {
     const [x] = node.inputs;
     if (!g || !x) return [];
     const dims = type(x).dims;
-    return [
-      builder.node(
-        'AveragePoolGrad',
-        [g],
-        {
-          ...windowAttributes(windowOf(node, dims)),
-          count_include_pad: attr.int(intAttribute(node, 'count_include_pad', 0)),
-          input_shape: attr.ints(dims),
-        },
-        { domain: TRAINING_DOMAIN },
-      ),
-    ];
+    const attributes = {
+      ...poolAttributes(node, windowOf(node, dims)),
+      count_include_pad: attr.int(includesPad(node) ? 1 : 0),
+      input_shape: attr.ints(dims),
+    };
+    return [builder.node('AveragePoolGrad', [g], attributes, { domain: TRAINING_DOMAIN })];
   },
 };

@@ -1,90 +1,86 @@
 /**
  * Convolution as a matrix product (Chellapilla, Puri & Simard 2006): every window is written out as a column, so
  * the arithmetic runs in the product kernels, several times as fast as a direct loop. The columns take `taps`
- * times the memory of the picture; where that is too much, and with groups, kernel.ts convolves directly.
+ * times the memory of the picture; where that is too much, and with groups, kernel.ts convolves directly. The
+ * columns of a 1×1 window are the picture itself.
  */
-import { sizeOf } from '../../core/dtype';
 import { kernel } from '../lowering/kernel';
-import type { Backend, TensorInfo } from '../lowering/tfjs';
-import type { FlatWindow } from '../lowering/window';
+import { alias } from '../lowering/tfjs';
+import type { Backend } from '../lowering/tfjs';
+import { coordinates, everyTap } from '../lowering/window';
+import type { DeviceAxis, DeviceWindow } from '../lowering/window';
 import { multiply } from '../MatMul/tfjs';
 import { reduction } from '../reductions/kernel';
-import type { ConvShape } from './kernel';
-
-type Runner = (inputs: readonly TensorInfo[]) => TensorInfo;
+import { sizesOf } from './kernel';
+import type { ConvShape, Runner } from './kernel';
 
 /** 64 MiB of float32. */
 const MOST_ELEMENTS = 2 ** 24;
 const MOST_TAPS = 49;
 
-function sizes({ x, w, y, window: v }: ConvShape) {
-  return {
-    batch: x[0] ?? 1,
-    channels: x[1] ?? 1,
-    outputs: y[1] ?? 1,
-    taps: sizeOf(w.slice(2)),
-    pixels: v.height * v.width,
-    positions: v.outHeight * v.outWidth,
-  };
+/** Every window is one pixel, in order. */
+function pointwise({ axes }: DeviceWindow): boolean {
+  return axes.every(
+    (axis) =>
+      axis.kernel === 1 && axis.stride === 1 && axis.before === 0 && axis.input === axis.output,
+  );
 }
 
 /** Whether the columns of the picture (or, for the input's gradient, of dY) are small enough. */
 export function fitsColumns(shape: ConvShape, backward: boolean): boolean {
-  const { batch, channels, outputs, taps, pixels, positions } = sizes(shape);
+  if (shape.groups !== 1) return false;
+  if (pointwise(shape.window)) return true;
+  const { batch, channels, outputs, taps, pixels, positions } = sizesOf(shape);
   const elements = batch * taps * (backward ? outputs * pixels : channels * positions);
-  return shape.groups === 1 && taps <= MOST_TAPS && elements <= MOST_ELEMENTS;
+  return taps <= MOST_TAPS && elements <= MOST_ELEMENTS;
 }
 
 /**
  * [planes, taps, positions]: for every position the values under its window (forward), or for every pixel the
- * outputs whose window covers it, by tap (backward). What lies outside is 0.
+ * outputs whose window covers it, by tap (backward). What lies outside is 0. The caller owns the result.
  */
-function columns(backend: Backend, planes: number, v: FlatWindow, backward: boolean): Runner {
-  const [toHeight, toWidth] = backward ? [v.height, v.width] : [v.outHeight, v.outWidth];
-  const [fromHeight, fromWidth] = backward ? [v.outHeight, v.outWidth] : [v.height, v.width];
-  const positions = toHeight * toWidth;
-  const line = (
-    axis: 'y' | 'x',
-    tap: number,
-    stride: number,
-    dilation: number,
-    pad: number,
-    length: number,
-  ): string => {
-    const name = `s${axis}${tap}`;
+function columns(backend: Backend, planes: number, v: DeviceWindow, backward: boolean): Runner {
+  if (pointwise(v)) {
+    return ([x]) => alias(backend, x as NonNullable<typeof x>, [planes, 1, v.pixels]);
+  }
+  const { axes, taps } = v;
+  const positions = backward ? v.pixels : v.positions;
+  const line = (axis: DeviceAxis, tap: number): string => {
+    const { name, stride, dilation, before } = axis;
+    const source = `s${name}${tap}`;
     if (!backward) {
-      return `  let ${name} = p${axis} * ${stride} + (${tap * dilation - pad});
-  let ${name}_inside = ${name} >= 0 && ${name} < ${length};`;
+      return `  let ${source} = o${name} * ${stride} + (${tap * dilation - before});
+  let ${source}_inside = ${source} >= 0 && ${source} < ${axis.input};`;
     }
-    return `  let ${name}_shifted = p${axis} + (${pad - tap * dilation});
-  let ${name} = ${name}_shifted / ${stride};
-  let ${name}_inside = ${name}_shifted >= 0 && ${name} < ${length}${stride === 1 ? '' : ` && ${name}_shifted % ${stride} == 0`};`;
+    return `  let ${source}_shifted = i${name} + (${before - tap * dilation});
+  let ${source} = ${source}_shifted / ${stride};
+  let ${source}_inside = ${source}_shifted >= 0 && ${source} < ${axis.output}${stride === 1 ? '' : ` && ${source}_shifted % ${stride} == 0`};`;
   };
-  const rows = Array.from({ length: v.kernelHeight }, (_, tap) => tap);
-  const across = Array.from({ length: v.kernelWidth }, (_, tap) => tap);
-  const taps = rows.length * across.length;
+  const lines = axes.flatMap((axis) =>
+    Array.from({ length: axis.kernel }, (_, tap) => line(axis, tap)),
+  );
+  const stores = everyTap(axes).map((tap, number) => {
+    // Addresses are clamped rather than branched around; `select` drops what was outside.
+    const places = axes.map((axis, at) => {
+      const last = (backward ? axis.output : axis.input) - 1;
+      const step = backward ? axis.outputStep : axis.inputStep;
+      return `clamp(s${axis.name}${tap[at]}, 0, ${last}) * ${step}`;
+    });
+    const inside = axes.map((axis, at) => `s${axis.name}${tap[at]}_inside`).join(' && ');
+    return `  result[place + ${number * positions}] = select(0.0, x0[source + ${places.join(' + ')}], ${inside});`;
+  });
   return kernel(backend, {
     label: backward ? 'Conv columns of dY' : 'Conv columns',
     output: { dtype: 'float32', dims: [planes, taps, positions] },
     inputCount: 1,
     threads: planes * positions,
     body: `  let position = index % ${positions};
-  let px = position % ${toWidth};
-  let py = position / ${toWidth};
+${coordinates(axes, backward ? 'i' : 'o', 'position')}
   let plane = index / ${positions};
-  let source = plane * ${fromHeight * fromWidth};
+  let source = plane * ${backward ? v.positions : v.pixels};
   let place = plane * ${taps * positions} + position;
-${rows.map((tap) => line('y', tap, v.strideY, v.dilationY, v.padTop, fromHeight)).join('\n')}
-${across.map((tap) => line('x', tap, v.strideX, v.dilationX, v.padLeft, fromWidth)).join('\n')}
-${rows
-  .flatMap((r) =>
-    across.map((c) => {
-      const at = `source + clamp(sy${r}, 0, ${fromHeight - 1}) * ${fromWidth} + clamp(sx${c}, 0, ${fromWidth - 1})`;
-      const slot = `place + ${(r * across.length + c) * positions}`;
-      return `  result[${slot}] = select(0.0, x0[${at}], sy${r}_inside && sx${c}_inside);`;
-    }),
-  )
-  .join('\n')}`,
+${lines.join('\n')}
+${stores.join('\n')}`,
   });
 }
 
@@ -95,7 +91,7 @@ export function convForwardColumns(
   shape: ConvShape,
   bias: boolean,
 ): Runner {
-  const { batch, channels, outputs, taps, positions } = sizes(shape);
+  const { batch, channels, outputs, taps, positions } = sizesOf(shape);
   const gather = columns(backend, batch * channels, shape.window, false);
   const addBias = kernel(backend, {
     label: 'Conv bias',
@@ -135,7 +131,7 @@ export function convGradWeightColumns(
   software: boolean,
   shape: ConvShape,
 ): Runner {
-  const { batch, channels, outputs, taps, positions } = sizes(shape);
+  const { batch, channels, outputs, taps, positions } = sizesOf(shape);
   const gather = columns(backend, batch * channels, shape.window, false);
   const inner = channels * taps;
   const images = multiply(backend, software, {
@@ -175,8 +171,9 @@ export function convGradInputColumns(
   software: boolean,
   shape: ConvShape,
 ): Runner {
-  const { batch, channels, outputs, taps, pixels } = sizes(shape);
+  const { batch, channels, outputs, taps, pixels } = sizesOf(shape);
   const gather = columns(backend, batch * outputs, shape.window, true);
+  // [O, C, taps] -> [C, O, taps]
   const turned = kernel(backend, {
     label: 'ConvGradInput weights',
     output: { dtype: 'float32', dims: [channels, outputs * taps] },

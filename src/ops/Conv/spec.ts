@@ -4,12 +4,14 @@ import type { OpSpec } from '../define';
 import { dimAt, inputType, shapeError, shapeText } from '../shapes';
 import { convGradient } from './gradient';
 import { convReference } from './reference';
-import { windowOf } from './window';
+import { windowDims } from './window';
 
-/** Output shape of a 2-D convolution, with channels and groups checked. */
+/** Output shape of a convolution, with channels and groups checked. */
 export function convDims(node: Node, x: readonly Dim[], w: readonly Dim[]): Dim[] {
-  if (w.length !== 4) throw shapeError(node, 'the weight', 'of rank 4 (OIHW)', shapeText(w));
-  const { output } = windowOf(node, x, w.slice(2));
+  if (w.length !== x.length) {
+    throw shapeError(node, 'the weight', `of rank ${x.length}, as the input is`, shapeText(w));
+  }
+  const output = windowDims(node, x, w.slice(2));
   const group = intAttribute(node, 'group', 1);
   const channels = dimAt(x, 1);
   const filters = dimAt(w, 0);

@@ -1,109 +1,174 @@
-/** Geometry of a 2-D sliding window: what Conv, the pools and their gradients agree on. */
+/**
+ * Geometry of a sliding window over one to three spatial axes: what Conv, the pools, and their gradients agree on.
+ * A window is a list of axes, so nothing here or in its users counts dimensions.
+ */
 import type { Dim, Node } from '../../onnx/graph';
-import { intAttribute, intsAttribute, stringAttribute, unsupported } from '../attributes';
+import { intAttribute, intsAttribute, stringAttribute } from '../attributes';
 import { dimAt, shapeError, shapeText } from '../shapes';
 
-type Pair = readonly [number, number];
-
-export interface Window {
-  readonly kernel: Pair;
-  readonly strides: Pair;
-  readonly dilations: Pair;
-  /** [top, left, bottom, right], resolved from `auto_pad`. */
-  readonly pads: readonly [number, number, number, number];
-  readonly input: Pair;
-  readonly output: Pair;
+export interface WindowAxis {
+  readonly input: number;
+  readonly output: number;
+  readonly kernel: number;
+  readonly stride: number;
+  readonly dilation: number;
+  /** Elements added before and after, resolved from `auto_pad`; negative ones are cut off. */
+  readonly before: number;
+  readonly after: number;
 }
 
-function pair(node: Node, name: string, values: readonly number[]): Pair {
-  const [first, second] = values;
-  if (values.length !== 2 || first === undefined || second === undefined) {
-    throw unsupported(
-      node,
-      `has ${name} ${shapeText(values)}: only 2-D windows are carried out; it`,
-    );
-  }
-  if (![first, second].every((value) => Number.isInteger(value) && value > 0)) {
-    throw shapeError(node, name, 'two positive integers', shapeText(values));
-  }
-  return [first, second];
+export type Window = readonly WindowAxis[];
+
+/** Settings of one axis that do not depend on the picture. */
+interface AxisSetting {
+  readonly kernel: number;
+  readonly stride: number;
+  readonly dilation: number;
+  readonly pads: readonly [number, number];
 }
 
-/** @param dims NCHW; only the two spatial lengths must be static. @param kernel of the weight, where there is one. */
-export function windowOf(node: Node, dims: readonly Dim[], kernel?: readonly Dim[]): Window {
-  if (dims.length !== 4) throw shapeError(node, 'input 0', 'of rank 4 (NCHW)', shapeText(dims));
-  const height = dimAt(dims, 2);
-  const width = dimAt(dims, 3);
-  if (typeof height !== 'number' || typeof width !== 'number') {
-    throw shapeError(node, 'input 0', 'of fixed height and width', shapeText(dims));
-  }
-  const size = pair(
-    node,
-    'kernel_shape',
-    (kernel as number[] | undefined) ?? intsAttribute(node, 'kernel_shape'),
-  );
-  const strides = pair(node, 'strides', intsAttribute(node, 'strides', [1, 1]));
-  const dilations = pair(node, 'dilations', intsAttribute(node, 'dilations', [1, 1]));
-  if (intAttribute(node, 'ceil_mode', 0) !== 0) throw unsupported(node, 'uses ceil_mode');
-  const pads = resolvePads(node, [height, width], size, strides, dilations);
-  const length = (axis: 0 | 1): number => {
-    const padded = (axis === 0 ? height : width) + pads[axis] + pads[axis === 0 ? 2 : 3];
-    const span = (size[axis] - 1) * dilations[axis] + 1;
-    if (span > padded) {
-      throw shapeError(node, 'the window', `at most ${padded} long`, `${span} on axis ${axis + 2}`);
-    }
-    return Math.floor((padded - span) / strides[axis]) + 1;
-  };
-  return {
-    kernel: size,
-    strides,
-    dilations,
-    pads,
-    input: [height, width],
-    output: [length(0), length(1)],
-  };
+/** Elements from the first tap of a window to its last. */
+export function spanOf({ kernel, dilation }: { kernel: number; dilation: number }): number {
+  return (kernel - 1) * dilation + 1;
 }
 
-function resolvePads(
+function perAxis(node: Node, name: string, values: readonly number[], rank: number): void {
+  if (values.length === rank && values.every((value) => Number.isInteger(value) && value > 0)) {
+    return;
+  }
+  throw shapeError(node, name, `${rank} positive integers`, shapeText(values));
+}
+
+/** @param kernel spatial lengths of the weight, where there is one. */
+export function windowSettings(
   node: Node,
-  input: Pair,
-  kernel: Pair,
-  strides: Pair,
-  dilations: Pair,
-): Window['pads'] {
+  dims: readonly Dim[],
+  kernel?: readonly Dim[],
+): AxisSetting[] {
+  const rank = dims.length - 2;
+  if (rank < 1 || rank > 3) {
+    throw shapeError(node, 'input 0', 'of rank 3, 4 or 5 (NC and 1 to 3 axes)', shapeText(dims));
+  }
+  const ones = new Array<number>(rank).fill(1);
+  const given = node.attributes.has('kernel_shape') && intsAttribute(node, 'kernel_shape');
+  const size = kernel?.every((dim) => typeof dim === 'number')
+    ? kernel
+    : given || intsAttribute(node, 'kernel_shape');
+  perAxis(node, 'kernel_shape', size, rank);
+  if (given && given.some((length, axis) => length !== size[axis])) {
+    throw shapeError(node, 'the weight', `${shapeText(given)} in space`, shapeText(size));
+  }
+  const strides = intsAttribute(node, 'strides', ones);
+  perAxis(node, 'strides', strides, rank);
+  const dilations = intsAttribute(node, 'dilations', ones);
+  perAxis(node, 'dilations', dilations, rank);
+  const pads = intsAttribute(node, 'pads', [...ones, ...ones].fill(0));
+  if (pads.length !== 2 * rank || !pads.every(Number.isInteger)) {
+    throw shapeError(node, 'pads', `${2 * rank} integers`, shapeText(pads));
+  }
+  return ones.map((_, axis) => ({
+    kernel: dimAt(size, axis),
+    stride: dimAt(strides, axis),
+    dilation: dimAt(dilations, axis),
+    pads: [dimAt(pads, axis), dimAt(pads, rank + axis)],
+  }));
+}
+
+export type AutoPad = 'NOTSET' | 'VALID' | 'SAME_UPPER' | 'SAME_LOWER';
+
+export function autoPad(node: Node): AutoPad {
   const mode = stringAttribute(node, 'auto_pad', 'NOTSET');
-  if (mode === 'VALID') return [0, 0, 0, 0];
-  if (mode === 'NOTSET') {
-    const [top, left, bottom, right] = intsAttribute(node, 'pads', [0, 0, 0, 0]);
-    const pads = [top ?? 0, left ?? 0, bottom ?? 0, right ?? 0] as const;
-    if (pads.some((pad) => pad < 0)) throw unsupported(node, 'uses negative pads');
-    return pads;
+  if (mode === 'NOTSET' || mode === 'VALID' || mode === 'SAME_UPPER' || mode === 'SAME_LOWER') {
+    return mode;
   }
-  if (mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER')
-    throw unsupported(node, `uses auto_pad ${mode}`);
-  const before: number[] = [];
-  const after: number[] = [];
-  for (const axis of [0, 1] as const) {
-    const span = (kernel[axis] - 1) * dilations[axis] + 1;
-    const out = Math.ceil(input[axis] / strides[axis]);
-    const total = Math.max(0, (out - 1) * strides[axis] + span - input[axis]);
-    const small = Math.floor(total / 2);
-    before.push(mode === 'SAME_UPPER' ? small : total - small);
-    after.push(mode === 'SAME_UPPER' ? total - small : small);
+  throw shapeError(node, 'auto_pad', 'NOTSET, VALID, SAME_UPPER or SAME_LOWER', mode || 'empty');
+}
+
+/** `total` shared out: the odd one goes to the end for SAME_UPPER, to the start otherwise. */
+export function splitPads(total: number, mode: AutoPad): [number, number] {
+  const small = Math.floor(total / 2);
+  return mode === 'SAME_UPPER' ? [small, total - small] : [total - small, small];
+}
+
+function resolveAxis(node: Node, axis: number, input: number, setting: AxisSetting): WindowAxis {
+  const { kernel, stride, dilation } = setting;
+  const mode = autoPad(node);
+  const span = spanOf(setting);
+  let [before, after] = mode === 'NOTSET' ? setting.pads : [0, 0];
+  if (mode === 'SAME_UPPER' || mode === 'SAME_LOWER') {
+    const output = Math.ceil(input / stride);
+    [before, after] = splitPads(Math.max(0, (output - 1) * stride + span - input), mode);
   }
-  return [dimAt(before, 0), dimAt(before, 1), dimAt(after, 0), dimAt(after, 1)];
+  const padded = input + before + after;
+  const room = (padded - span) / stride;
+  let output = Math.floor(room) + 1;
+  if (intAttribute(node, 'ceil_mode', 0) !== 0) {
+    output = Math.ceil(room) + 1;
+    // A window that would begin in the padding behind the picture is left out.
+    if ((output - 1) * stride >= input + before) output--;
+  }
+  if (output < 1) {
+    throw shapeError(node, 'the window', `at most ${padded} long`, `${span} on axis ${axis}`);
+  }
+  return { input, output, kernel, stride, dilation, before, after };
+}
+
+/** @param dims NC and the spatial axes, which must be static. @param kernel of the weight, where there is one. */
+export function windowOf(node: Node, dims: readonly Dim[], kernel?: readonly Dim[]): Window {
+  return windowSettings(node, dims, kernel).map((setting, index) => {
+    const input = dimAt(dims, index + 2);
+    if (typeof input !== 'number') {
+      throw shapeError(node, 'input 0', 'of fixed spatial lengths', shapeText(dims));
+    }
+    return resolveAxis(node, index + 2, input, setting);
+  });
+}
+
+/** Spatial lengths of the output; a symbolic length stays as it is where the window keeps lengths. */
+export function windowDims(node: Node, dims: readonly Dim[], kernel?: readonly Dim[]): Dim[] {
+  // A weight that is computed has no known size: nothing can be said.
+  if (kernel?.some((dim) => typeof dim !== 'number') && !node.attributes.has('kernel_shape')) {
+    return dims.slice(2).map((_, axis) => `${node.name}_${axis + 2}`);
+  }
+  return windowSettings(node, dims, kernel).map((setting, index): Dim => {
+    const input = dimAt(dims, index + 2);
+    if (typeof input === 'number') return resolveAxis(node, index + 2, input, setting).output;
+    const mode = autoPad(node);
+    const pads = mode === 'NOTSET' ? setting.pads : [0, 0];
+    const same = mode === 'SAME_UPPER' || mode === 'SAME_LOWER';
+    const kept = same || spanOf(setting) === 1 + (pads[0] ?? 0) + (pads[1] ?? 0);
+    return setting.stride === 1 && kept ? input : `${node.name}_${index + 2}`;
+  });
+}
+
+/** Input elements behind the last that a window reaches, padding included; negative where windows reach further. */
+export function unreached(axis: WindowAxis): number {
+  const reached = (axis.output - 1) * axis.stride + spanOf(axis);
+  return axis.input + axis.before + axis.after - reached;
+}
+
+const UNIT: WindowAxis = {
+  input: 1,
+  output: 1,
+  kernel: 1,
+  stride: 1,
+  dilation: 1,
+  before: 0,
+  after: 0,
+};
+
+/** The same window with unit axes in front: loops over depth, height and width then serve every rank. */
+export function cube(window: Window): readonly [WindowAxis, WindowAxis, WindowAxis] {
+  const [depth, height, width] = [UNIT, UNIT, ...window].slice(-3);
+  return [depth ?? UNIT, height ?? UNIT, width ?? UNIT];
 }
 
 /**
- * Output positions [from, to) along one axis whose input position `o·stride + offset` lies within [0, length).
+ * Output positions [from, to) along one axis whose input position under tap `tap` lies within the picture.
  */
-export function validRange(
-  offset: number,
-  stride: number,
-  length: number,
-  outputs: number,
-): [number, number] {
-  const from = offset >= 0 ? 0 : Math.ceil(-offset / stride);
-  const to = Math.min(outputs, Math.floor((length - 1 - offset) / stride) + 1);
+export function validRange(tap: number, axis: WindowAxis): [number, number] {
+  const offset = tap * axis.dilation - axis.before;
+  const from = offset >= 0 ? 0 : Math.ceil(-offset / axis.stride);
+  const to = Math.min(axis.output, Math.floor((axis.input - 1 - offset) / axis.stride) + 1);
   return [from, Math.max(from, to)];
 }

@@ -3,30 +3,31 @@
  * and `input_shape`. In standard operators it is one ConvTranspose.
  */
 import { attr, TRAINING_DOMAIN } from '../../onnx/graph';
-import { intAttribute, intsAttribute } from '../attributes';
+import { intsAttribute } from '../attributes';
 import { convGradInputReference } from '../Conv/reference';
-import { windowOf } from '../Conv/window';
-import { windowAttributes } from '../Conv/gradient';
+import { unreached, windowOf } from '../Conv/window';
+import { convGradInputGradient, groupAttribute, windowAttributes } from '../Conv/gradient';
 import type { Expansion, OpSpec } from '../define';
 import { inputType } from '../shapes';
 
 const expand: Expansion = ({ node, builder, type }) => {
   const [dy, w] = node.inputs;
   if (!dy || !w) return [];
-  const window = windowOf(node, intsAttribute(node, 'input_shape'), type(w).dims.slice(2));
-  // Rows of X that no output position reaches come back as zeros; there are fewer than a stride.
-  const rest = ([0, 1] as const).map((axis) => {
-    const span = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
-    const reached = (window.output[axis] - 1) * window.strides[axis] + span;
-    return window.input[axis] + window.pads[axis] + window.pads[axis === 0 ? 2 : 3] - reached;
+  const given = windowOf(node, intsAttribute(node, 'input_shape'), type(w).dims.slice(2));
+  // A ConvTranspose with a large `output_shape` ends in negative padding, which onnxruntime does not take.
+  const window = given.map((axis) => ({ ...axis, after: Math.max(0, axis.after) }));
+  // Elements of X that no output position reaches come back as zeros; mostly there are fewer than a stride.
+  const rest = window.map(unreached);
+  const fill = window.map(({ stride }, axis) => Math.min(rest[axis] ?? 0, stride - 1));
+  const more = rest.map((count, axis) => count - (fill[axis] ?? 0));
+  const dx = builder.node('ConvTranspose', [dy, w], {
+    ...windowAttributes(window),
+    ...groupAttribute(node),
+    output_padding: attr.ints(fill),
   });
-  return [
-    builder.node('ConvTranspose', [dy, w], {
-      ...windowAttributes(window),
-      group: attr.int(intAttribute(node, 'group', 1)),
-      output_padding: attr.ints(rest),
-    }),
-  ];
+  if (more.every((count) => count === 0)) return [dx];
+  const none = [0, 0, ...more.map(() => 0)];
+  return [builder.node('Pad', [dx, builder.ints([...none, 0, 0, ...more])])];
 };
 
 export const convGradInputSpec: OpSpec = {
@@ -37,5 +38,6 @@ export const convGradInputSpec: OpSpec = {
     { dtype: inputType(context, 0).dtype, dims: intsAttribute(context.node, 'input_shape') },
   ],
   reference: convGradInputReference,
+  gradient: convGradInputGradient,
   expand,
 };

@@ -1,43 +1,58 @@
 /** Max pooling: for each output the position of its first maximum, from which value and gradient follow. */
 import { sizeOf } from '../../core/dtype';
 import type { Node } from '../../onnx/graph';
-import type { ReferenceKernel, Value } from '../define';
+import { intAttribute } from '../attributes';
 import { windowOf } from '../Conv/window';
-import { dimAt } from '../shapes';
+import type { ReferenceKernel, Value } from '../define';
+import { forEachWindow } from '../pooling/positions';
+import { dimAt, stridesOf } from '../shapes';
 import { inputValue, makeValue } from '../value';
 
 /** Flat index into `x` of the maximum under each window; ties take the first in row order, NaN wins. */
 export function firstMaxima(node: Node, x: Value): { dims: number[]; index: Int32Array } {
-  const { kernel, strides, dilations, pads, input, output } = windowOf(node, x.dims);
-  const dims = [dimAt(x.dims, 0), dimAt(x.dims, 1), ...output];
-  const index = new Int32Array(sizeOf(dims));
+  const window = windowOf(node, x.dims);
+  const dims = [dimAt(x.dims, 0), dimAt(x.dims, 1), ...window.map(({ output }) => output)];
+  const index = new Int32Array(sizeOf(dims)).fill(-1);
   const planes = dimAt(dims, 0) * dimAt(dims, 1);
-  let at = 0;
-  for (let plane = 0; plane < planes; plane++) {
-    const base = plane * input[0] * input[1];
-    for (let oh = 0; oh < output[0]; oh++) {
-      for (let ow = 0; ow < output[1]; ow++) {
-        let best = -1;
-        let max = -Infinity;
-        for (let kh = 0; kh < kernel[0]; kh++) {
-          const h = oh * strides[0] + kh * dilations[0] - pads[0];
-          if (h < 0 || h >= input[0]) continue;
-          for (let kw = 0; kw < kernel[1]; kw++) {
-            const w = ow * strides[1] + kw * dilations[1] - pads[1];
-            if (w < 0 || w >= input[1]) continue;
-            const here = base + h * input[1] + w;
-            const value = x.data[here] as number;
-            if (best < 0 || value > max || (Number.isNaN(value) && !Number.isNaN(max))) {
-              best = here;
-              max = value;
-            }
-          }
+  const plane = sizeOf(x.dims.slice(2));
+  const outputs = sizeOf(dims.slice(2));
+  forEachWindow(window, (output, elements) => {
+    for (let p = 0; p < planes; p++) {
+      let best = -1;
+      let max = -Infinity;
+      for (const element of elements) {
+        const value = x.data[p * plane + element] as number;
+        if (best < 0 || value > max || (Number.isNaN(value) && !Number.isNaN(max))) {
+          best = p * plane + element;
+          max = value;
         }
-        index[at++] = best;
       }
+      index[p * outputs + output] = best;
     }
-  }
+  });
   return { dims, index };
+}
+
+/** Steps of the spatial axes in a plane whose first axis runs fastest (`storage_order` 1). */
+export function columnMajorSteps(space: readonly number[]): number[] {
+  return stridesOf(space.toReversed()).toReversed();
+}
+
+/** ONNX counts `Indices` over the whole tensor, within a plane by rows or by columns. */
+function storedIndex(node: Node, dims: readonly number[], index: Int32Array): Float64Array {
+  if (intAttribute(node, 'storage_order', 0) === 0) return Float64Array.from(index);
+  const space = dims.slice(2);
+  const plane = sizeOf(space);
+  const rows = stridesOf(space);
+  const columns = columnMajorSteps(space);
+  return Float64Array.from(index, (at) => {
+    const within = at % plane;
+    const moved = space.reduce((sum, dim, axis) => {
+      const coordinate = Math.floor(within / dimAt(rows, axis)) % dim;
+      return sum + coordinate * dimAt(columns, axis);
+    }, 0);
+    return at - within + moved;
+  });
 }
 
 export const maxPoolReference: ReferenceKernel = (node, inputs) => {
@@ -49,7 +64,7 @@ export const maxPoolReference: ReferenceKernel = (node, inputs) => {
     y.data[i] = at < 0 ? -Infinity : (x.data[at] as number);
   }
   if (node.outputs.length < 2) return [y];
-  return [y, makeValue('int64', dims, Float64Array.from(index))];
+  return [y, makeValue('int64', dims, storedIndex(node, x.dims, index))];
 };
 
 /** (dY, X) -> dX. */

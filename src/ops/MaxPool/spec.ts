@@ -1,9 +1,8 @@
 import { TRAINING_DOMAIN } from '../../onnx/graph';
-import { intAttribute, unsupported } from '../attributes';
-import { windowAttributes } from '../Conv/gradient';
 import { windowOf } from '../Conv/window';
 import type { OpSpec } from '../define';
-import { dimAt, inputType } from '../shapes';
+import { pooledDims, poolAttributes } from '../pooling/attributes';
+import { inputType } from '../shapes';
 import { maxPoolReference } from './reference';
 
 export const maxPoolSpec: OpSpec = {
@@ -13,9 +12,7 @@ export const maxPoolSpec: OpSpec = {
   infer: (context) => {
     const { node } = context;
     const { dtype, dims } = inputType(context, 0);
-    if (intAttribute(node, 'storage_order', 0) !== 0) throw unsupported(node, 'uses storage_order');
-    const { output } = windowOf(node, dims);
-    const pooled = [dimAt(dims, 0), dimAt(dims, 1), ...output];
+    const pooled = pooledDims(node, dims);
     const value = { dtype, dims: pooled };
     return node.outputs.length < 2 ? [value] : [value, { dtype: 'int64', dims: pooled }];
   },
@@ -24,10 +21,7 @@ export const maxPoolSpec: OpSpec = {
     const [g] = outputGradients;
     const [x] = node.inputs;
     if (!g || !x) return [];
-    return [
-      builder.node('MaxPoolGrad', [g, x], windowAttributes(windowOf(node, type(x).dims)), {
-        domain: TRAINING_DOMAIN,
-      }),
-    ];
+    const attributes = poolAttributes(node, windowOf(node, type(x).dims));
+    return [builder.node('MaxPoolGrad', [g, x], attributes, { domain: TRAINING_DOMAIN })];
   },
 };

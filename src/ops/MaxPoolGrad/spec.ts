@@ -1,11 +1,11 @@
 /** Gradient of max pooling: (dY, X) -> dX. Each output's gradient goes to the first maximum under its window. */
 import { sizeOf } from '../../core/dtype';
 import { attr, TRAINING_DOMAIN } from '../../onnx/graph';
-import { windowAttributes } from '../Conv/gradient';
 import { windowOf } from '../Conv/window';
 import type { Expansion, OpSpec } from '../define';
 import { reshapeTo, zeros } from '../gradients';
 import { maxPoolGradReference } from '../MaxPool/reference';
+import { poolAttributes } from '../pooling/attributes';
 import { inputType } from '../shapes';
 
 /** MaxPool again for its indices (flat over the whole tensor), then an adding scatter: windows may overlap. */
@@ -14,7 +14,8 @@ const expand: Expansion = ({ node, builder, type }) => {
   if (!dy || !x) return [];
   const dims = type(x).dims;
   const outputs = sizeOf(type(dy).dims);
-  const [, index] = builder.nodes('MaxPool', [x], 2, windowAttributes(windowOf(node, dims)));
+  const attributes = poolAttributes(node, windowOf(node, dims));
+  const [, index] = builder.nodes('MaxPool', [x], 2, attributes);
   const scattered = builder.node(
     'ScatterElements',
     [

@@ -1,89 +1,119 @@
 /**
- * Max and average pooling with their gradients, NCHW. A tie in a max window goes to its first element, forward and
- * backward; the gradient gathers (every input pixel looks at the windows over it), so nothing is added atomically.
+ * Max and average pooling with their gradients, NCHW, over one to three axes. A tie in a max window goes to its first
+ * element, forward and backward; the gradient gathers (every input pixel looks at the windows over it), so nothing
+ * is added atomically.
  */
+import { columnMajorSteps } from '../MaxPool/reference';
 import { kernel } from '../lowering/kernel';
-import type { FlatWindow } from '../lowering/window';
 import type { Backend, TensorInfo } from '../lowering/tfjs';
+import { addressIn, coordinates, everyTap, reachesOut } from '../lowering/window';
+import type { DeviceAxis, DeviceWindow } from '../lowering/window';
 
 type Runner = (inputs: readonly TensorInfo[]) => TensorInfo;
 
-/** Sets `oy`, `ox`, and `image` (the input plane) from the number of an output pixel. */
-const locate = (v: FlatWindow): string => `  let ox = index % ${v.outWidth};
-  let oy = (index / ${v.outWidth}) % ${v.outHeight};
-  let image = index / ${v.outHeight * v.outWidth} * ${v.height * v.width};`;
+/** Windows of more taps are walked by a loop instead of being written out. */
+const LONG_WINDOW = 64;
+
+/** Sets `o…` and `image` (the input plane) from the number of an output pixel. */
+const locate = (v: DeviceWindow): string => `${coordinates(v.axes, 'o', 'index')}
+  let image = index / ${v.positions} * ${v.pixels};`;
 
 /**
- * Does `body` for each pixel of the window at (`oy`, `ox`), written out. `at` is the input's element, `inside`
- * whether it lies in the picture (else `at` is some other element, to be ignored). No branches: an emulated GPU
- * (SwiftShader, Chromium 156) never came back from short-circuits under a loop whose lanes part.
+ * Does `body` for each pixel of the window at `o…`. `at` is the input's element, `inside` whether it lies in the
+ * picture (else `at` is some other element, to be ignored). No branches: an emulated GPU (SwiftShader, Chromium
+ * 156) never came back from short-circuits under a loop whose lanes part.
  */
-const walk = (v: FlatWindow, body: string): string => {
-  const padded =
-    v.padTop > 0 ||
-    v.padLeft > 0 ||
-    (v.outHeight - 1) * v.strideY + (v.kernelHeight - 1) * v.dilationY >= v.height ||
-    (v.outWidth - 1) * v.strideX + (v.kernelWidth - 1) * v.dilationX >= v.width;
-  const lines: string[] = [];
-  for (let ky = 0; ky < v.kernelHeight; ky++) {
-    for (let kx = 0; kx < v.kernelWidth; kx++) {
-      const place = padded
-        ? `clamp(iy, 0, ${v.height - 1}) * ${v.width} + clamp(ix, 0, ${v.width - 1})`
-        : `iy * ${v.width} + ix`;
-      const inside = padded
-        ? `(iy >= 0) & (iy < ${v.height}) & (ix >= 0) & (ix < ${v.width})`
-        : 'true';
-      lines.push(`  {
-    let iy = oy * ${v.strideY} + (${ky * v.dilationY - v.padTop});
-    let ix = ox * ${v.strideX} + (${kx * v.dilationX - v.padLeft});
-    let at = image + ${place};
-    let inside = ${inside};
-    ${body}
-  }`);
-    }
+const walk = ({ axes, taps, pixels }: DeviceWindow, body: string): string => {
+  const padded = reachesOut(axes);
+  const step = (places: readonly string[]): string => {
+    const lines = axes.map(
+      ({ name, stride, before, dilation }, at) =>
+        `    let i${name} = o${name} * ${stride} + (${places[at]}) * ${dilation} - (${before});`,
+    );
+    const address = axes.map(({ name, input, inputStep }) =>
+      padded ? `clamp(i${name}, 0, ${input - 1}) * ${inputStep}` : `i${name} * ${inputStep}`,
+    );
+    const inside = axes.map(({ name, input }) => `(i${name} >= 0) & (i${name} < ${input})`);
+    return `${lines.join('\n')}
+    let at = image + ${address.join(' + ')};
+    let inside = ${padded ? inside.join(' & ') : 'true'};
+    ${body}`;
+  };
+  if (taps <= LONG_WINDOW) {
+    const blocks = everyTap(axes).map((tap) => `  {\n${step(tap.map(String))}\n  }`);
+    return `\n${blocks.join('\n')}`;
   }
-  return `\n${lines.join('\n')}`;
+  let below = 1;
+  const places = axes.toReversed().map(({ kernel: size }) => {
+    const place = `(k / ${below}) % ${size}`;
+    below *= size;
+    return place;
+  });
+  // A global pool: one window that is the picture.
+  if (taps === pixels && !padded && axes.every(({ output }) => output === 1)) {
+    return `\n  for (var k = 0; k < ${taps}; k++) {
+    let at = image + k;
+    let inside = true;
+    ${body}
+  }`;
+  }
+  return `\n  for (var k = 0; k < ${taps}; k++) {\n${step(places.toReversed())}\n  }`;
 };
 
-/** WGSL: first and last window along one axis that may cover pixel `p` (dilated windows have holes in between). */
-const span = (axis: 'y' | 'x', pad: number, extent: number, stride: number, outputs: number) => `
-  let reach_${axis} = p${axis} + ${pad};
-  let from_${axis} = max(0, (reach_${axis} - ${extent - stride}) / ${stride});
-  let to_${axis} = min(${outputs - 1}, reach_${axis} / ${stride});`;
+/** WGSL: first and last window along one axis that may cover pixel `i…` (dilated windows have holes in between). */
+const span = ({ name, before, kernel: size, dilation, stride, output }: DeviceAxis) => `
+  let reach_${name} = i${name} + ${before};
+  let from_${name} = max(0, (reach_${name} - ${(size - 1) * dilation + 1 - stride}) / ${stride});
+  let to_${name} = min(${output - 1}, reach_${name} / ${stride});`;
 
-/** Walks the windows that cover input pixel `index`: sets `image`, `gradient` (dy's plane), `oy`, `ox`. */
-const covering = (v: FlatWindow, body: string): string => {
-  const extentY = (v.kernelHeight - 1) * v.dilationY + 1;
-  const extentX = (v.kernelWidth - 1) * v.dilationX + 1;
-  const dilated = v.dilationY > 1 || v.dilationX > 1;
-  const onTap = `((reach_y - oy * ${v.strideY}) % ${v.dilationY} == 0) & ((reach_x - ox * ${v.strideX}) % ${v.dilationX} == 0)`;
-  return `  let px = index % ${v.width};
-  let py = (index / ${v.width}) % ${v.height};
-  let plane = index / ${v.height * v.width};
-  let image = plane * ${v.height * v.width};
-  let gradient = plane * ${v.outHeight * v.outWidth};
-  var total = 0.0;${span('y', v.padTop, extentY, v.strideY, v.outHeight)}${span('x', v.padLeft, extentX, v.strideX, v.outWidth)}
-  for (var oy = from_y; oy <= to_y; oy++) {
-    for (var ox = from_x; ox <= to_x; ox++) {
-      ${dilated ? `if (${onTap}) { ${body} }` : body}
-    }
-  }
+/** Walks the windows that cover input pixel `index`: sets `image`, `gradient` (dy's element), and `o…`. */
+const covering = ({ axes, pixels, positions }: DeviceWindow, body: string): string => {
+  const dilated = axes.filter(({ dilation }) => dilation > 1);
+  const onTap = dilated
+    .map(
+      ({ name, stride, dilation }) => `((reach_${name} - o${name} * ${stride}) % ${dilation} == 0)`,
+    )
+    .join(' & ');
+  const loops = axes.map(
+    ({ name }) => `for (var o${name} = from_${name}; o${name} <= to_${name}; o${name}++) {`,
+  );
+  return `${coordinates(axes, 'i', 'index')}
+  let plane = index / ${pixels};
+  let image = plane * ${pixels};
+  var total = 0.0;${axes.map(span).join('')}
+  ${loops.join('\n  ')}
+      let gradient = plane * ${positions} + ${addressIn(axes, 'o', 'o')};
+      ${dilated.length > 0 ? `if (${onTap}) { ${body} }` : body}
+  ${'}'.repeat(axes.length)}
   result[index] = total;`;
 };
 
-export function maxPool(backend: Backend, y: readonly number[], v: FlatWindow): Runner {
+/** float32, or int32 where the picture is of integers. */
+export function maxPool(
+  backend: Backend,
+  y: { readonly dtype: 'float32' | 'int32'; readonly dims: readonly number[] },
+  v: DeviceWindow,
+): Runner {
+  const lowest = y.dtype === 'int32' ? '-2147483647 - 1' : '-3.4028234e38';
   return kernel(backend, {
     label: 'MaxPool',
-    output: { dtype: 'float32', dims: y },
+    output: y,
     inputCount: 1,
     body: `${locate(v)}
-  var best = -3.4028234e38;${walk(v, 'best = select(best, max(best, x0[at]), inside);')}
+  var best = ${lowest};${walk(v, 'best = select(best, max(best, x0[at]), inside);')}
   result[index] = best;`,
   });
 }
 
-/** Number of the winning input element (row-major over the whole input), as ONNX's second output. */
-export function maxPoolIndices(backend: Backend, y: readonly number[], v: FlatWindow): Runner {
+/** Number of the winning input element over the whole input, rows or (`byColumns`) columns first: ONNX's output 1. */
+export function maxPoolIndices(
+  backend: Backend,
+  y: readonly number[],
+  v: DeviceWindow,
+  byColumns: boolean,
+): Runner {
+  const steps = columnMajorSteps(v.axes.map(({ input }) => input));
+  const moved = v.axes.map(({ name }, axis) => `i${name} * ${steps[axis] ?? 1}`).join(' + ');
   return kernel(backend, {
     label: 'MaxPool indices',
     output: { dtype: 'int64', dims: y },
@@ -93,12 +123,13 @@ export function maxPoolIndices(backend: Backend, y: readonly number[], v: FlatWi
     v,
     'winner = select(winner, at, inside & ((winner < 0) | (x0[at] > x0[max(winner, 0)])));',
   )}
-  result[index] = winner;`,
+${byColumns ? coordinates(v.axes, 'i', 'winner') : ''}
+  result[index] = ${byColumns ? `winner / ${v.pixels} * ${v.pixels} + ${moved}` : 'winner'};`,
   });
 }
 
 /** dx from inputs (dy, x). */
-export function maxPoolGrad(backend: Backend, x: readonly number[], v: FlatWindow): Runner {
+export function maxPoolGrad(backend: Backend, x: readonly number[], v: DeviceWindow): Runner {
   // This pixel won unless one is larger, or as large and earlier.
   const search = walk(
     v,
@@ -112,26 +143,37 @@ export function maxPoolGrad(backend: Backend, x: readonly number[], v: FlatWindo
 ${covering(
   v,
   `var beaten = false;${search}
-      total += select(x0[gradient + oy * ${v.outWidth} + ox], 0.0, beaten);`,
+      total += select(x0[gradient], 0.0, beaten);`,
 )}`,
   });
 }
 
-/** WGSL: how many input elements the window at (`oy`, `ox`) averages. Counted padding is the whole window. */
-function divisor(v: FlatWindow, includePad: boolean): string {
-  if (includePad)
-    return `fn share(oy: i32, ox: i32) -> f32 { return f32(${v.kernelHeight * v.kernelWidth}); }`;
-  return `fn share(oy: i32, ox: i32) -> f32 {
-  let image = 0;
-  var count = 0;${walk(v, 'count += select(0, 1, inside);')}
-  return f32(count);
+/** WGSL: how many elements the window at `o…` averages. Counted padding is all but what reaches over it. */
+function divisor({ axes }: DeviceWindow, includePad: boolean): string {
+  const counts = axes.map(({ name, stride, dilation, kernel: size, input, before, after }) => {
+    const shift = includePad ? 0 : before;
+    const length = includePad ? input + before + after : input;
+    return `  let start_${name} = o${name} * ${stride} - (${shift});
+  let low_${name} = max(0, (${dilation - 1} - start_${name}) / ${dilation});
+  let room_${name} = ${length - 1} - start_${name};
+  let high_${name} = select(min(${size - 1}, room_${name} / ${dilation}), -1, room_${name} < 0);
+  count *= max(0, high_${name} - low_${name} + 1);`;
+  });
+  const parameters = axes.map(({ name }) => `o${name}: i32`).join(', ');
+  return `fn share(${parameters}) -> f32 {
+  var count = 1;
+${counts.join('\n')}
+  return f32(max(count, 1));
 }`;
 }
+
+const shareHere = ({ axes }: DeviceWindow): string =>
+  `share(${axes.map(({ name }) => `o${name}`).join(', ')})`;
 
 export function averagePool(
   backend: Backend,
   y: readonly number[],
-  v: FlatWindow,
+  v: DeviceWindow,
   includePad: boolean,
 ): Runner {
   return kernel(backend, {
@@ -141,7 +183,7 @@ export function averagePool(
     helpers: divisor(v, includePad),
     body: `${locate(v)}
   var total = 0.0;${walk(v, 'total += select(0.0, x0[at], inside);')}
-  result[index] = total / share(oy, ox);`,
+  result[index] = total / ${shareHere(v)};`,
   });
 }
 
@@ -149,7 +191,7 @@ export function averagePool(
 export function averagePoolGrad(
   backend: Backend,
   x: readonly number[],
-  v: FlatWindow,
+  v: DeviceWindow,
   includePad: boolean,
 ): Runner {
   return kernel(backend, {
@@ -157,6 +199,6 @@ export function averagePoolGrad(
     output: { dtype: 'float32', dims: x },
     inputCount: 1,
     helpers: divisor(v, includePad),
-    body: covering(v, `total += x0[gradient + oy * ${v.outWidth} + ox] / share(oy, ox);`),
+    body: covering(v, `total += x0[gradient] / ${shareHere(v)};`),
   });
 }

@@ -1,32 +1,38 @@
 /** Pooling and its gradients on the graphics processor: our own kernels, NCHW, ties to the first. */
 import type { Node } from '../../onnx/graph';
 import { intAttribute } from '../attributes';
-import { flatWindow } from '../lowering/window';
-import { given, inputType, outputType } from '../lowering/tfjs';
+import { windowOf } from '../Conv/window';
+import { deviceType, given, inputType, outputType } from '../lowering/tfjs';
 import type { Lowering, LoweringTable } from '../lowering/tfjs';
+import { deviceWindow } from '../lowering/window';
+import { includesPad } from './attributes';
 import { averagePool, averagePoolGrad, maxPool, maxPoolGrad, maxPoolIndices } from './kernel';
 
-const includesPad = (node: Node): boolean => intAttribute(node, 'count_include_pad', 0) === 1;
+const poolWindow = (node: Node, x: readonly number[]) => deviceWindow(windowOf(node, x));
 
 const max: Lowering = (context) => {
   const { node, backend } = context;
-  const y = outputType(context).dims;
-  const v = flatWindow(node, inputType(context, 0).dims);
-  const run = maxPool(backend, y, v);
-  const runs = (node.outputs[1] ?? '') === '' ? [run] : [run, maxPoolIndices(backend, y, v)];
+  const { dtype, dims } = outputType(context);
+  const v = poolWindow(node, inputType(context, 0).dims);
+  const device = deviceType(dtype) === 'float32' ? 'float32' : 'int32';
+  const runs = [maxPool(backend, { dtype: device, dims }, v)];
+  if ((node.outputs[1] ?? '') !== '') {
+    const byColumns = intAttribute(node, 'storage_order', 0) !== 0;
+    runs.push(maxPoolIndices(backend, dims, v, byColumns));
+  }
   return (inputs) => runs.map((each) => each([given(inputs[0])]));
 };
 
 /** (dY, X) -> dX */
 const maxGrad: Lowering = (context) => {
   const x = inputType(context, 1).dims;
-  const run = maxPoolGrad(context.backend, x, flatWindow(context.node, x));
+  const run = maxPoolGrad(context.backend, x, poolWindow(context.node, x));
   return (inputs) => [run([given(inputs[0]), given(inputs[1])])];
 };
 
 const average: Lowering = (context) => {
   const { node, backend } = context;
-  const v = flatWindow(node, inputType(context, 0).dims);
+  const v = poolWindow(node, inputType(context, 0).dims);
   const run = averagePool(backend, outputType(context).dims, v, includesPad(node));
   return (inputs) => [run([given(inputs[0])])];
 };
@@ -35,7 +41,7 @@ const average: Lowering = (context) => {
 const averageGrad: Lowering = (context) => {
   const { node, backend } = context;
   const x = outputType(context).dims;
-  const run = averagePoolGrad(backend, x, flatWindow(node, x), includesPad(node));
+  const run = averagePoolGrad(backend, x, poolWindow(node, x), includesPad(node));
   return (inputs) => [run([given(inputs[0])])];
 };
 
