@@ -135,6 +135,10 @@ export class GraphBuilder {
     return outputs;
   }
 
+  isInput(name: string): boolean {
+    return this.#inputs.some((input) => input.name === name);
+  }
+
   hasInitializer(name: string): boolean {
     return this.#initializers.has(name);
   }
