@@ -2,7 +2,7 @@ import type { Dim } from '../../onnx/graph';
 import type { OpSpec } from '../define';
 import { sumTo } from '../gradients';
 import { broadcastDims, broadcastIndex, broadcastStatic, inputType, shapeError } from '../shapes';
-import { inputValue, makeValue, numbersOf } from '../value';
+import { inputValue, makeValue } from '../value';
 
 export const expandSpec: OpSpec = {
   name: 'Expand',
@@ -11,8 +11,8 @@ export const expandSpec: OpSpec = {
   infer: (context) => {
     const { node } = context;
     const { dtype, dims } = inputType(context, 0);
-    const shape = context.constant(1);
-    if (shape) return [{ dtype, dims: broadcastDims(node, dims, numbersOf(shape)) }];
+    const shape = context.elements(1);
+    if (shape) return [{ dtype, dims: broadcastDims(node, dims, shape) }];
     const rank = inputType(context, 1).dims[0];
     if (typeof rank !== 'number') throw shapeError(node, 'the shape', 'of known rank', 'symbolic');
     const length = Math.max(rank, dims.length);

@@ -1,37 +1,12 @@
-import type { Dim, Node } from '../../onnx/graph';
-import { stringAttribute, unsupported } from '../attributes';
-import type { OpSpec } from '../define';
-import { dimAt, inputType, normalizeAxis, shapeError, stridedIndex, stridesOf } from '../shapes';
+import { attr } from '../../onnx/graph';
+import type { Dim } from '../../onnx/graph';
+import { unsupported } from '../attributes';
+import type { GradientContext, OpSpec } from '../define';
+import { transpose, zeros } from '../gradients';
+import { dimAt, inputType, stridesOf } from '../shapes';
 import { inputValue, makeValue, numbersOf } from '../value';
-
-interface Padding {
-  readonly before: readonly number[];
-  readonly after: readonly number[];
-}
-
-/** Lengths added before and after each axis. */
-function paddingOf(
-  node: Node,
-  rank: number,
-  pads: readonly number[],
-  axes: readonly number[] | undefined,
-): Padding {
-  if (stringAttribute(node, 'mode', 'constant') !== 'constant') {
-    throw unsupported(node, 'pads otherwise than with a constant');
-  }
-  const on = axes?.map((axis) => normalizeAxis(node, axis, rank));
-  const count = on?.length ?? rank;
-  if (pads.length !== 2 * count) {
-    throw shapeError(node, 'pads', `${2 * count} long`, String(pads.length));
-  }
-  if (pads.some((pad) => pad < 0)) throw unsupported(node, 'uses negative pads');
-  const side = (offset: number) =>
-    Array.from({ length: rank }, (_, axis) => {
-      const at = on ? on.indexOf(axis) : axis;
-      return at === -1 ? 0 : dimAt(pads, offset + at);
-    });
-  return { before: side(0), after: side(count) };
-}
+import { padMode, paddedDims, paddingOf, shownPositions } from './padding';
+import type { PadMode, Padding } from './padding';
 
 export const padSpec: OpSpec = {
   name: 'Pad',
@@ -40,55 +15,105 @@ export const padSpec: OpSpec = {
   infer: (context) => {
     const { node } = context;
     const { dtype, dims } = inputType(context, 0);
+    padMode(node);
     const [pads, axes] = [context.constant(1), context.constant(3)];
     if (!pads || (node.inputs[3] && !axes)) {
       return [{ dtype, dims: dims.map((_, axis): Dim => `${node.name}_${axis}`) }];
     }
     const padding = paddingOf(node, dims.length, numbersOf(pads), axes && numbersOf(axes));
-    return [
-      {
-        dtype,
-        dims: dims.map((dim, axis): Dim => {
-          const more = dimAt(padding.before, axis) + dimAt(padding.after, axis);
-          if (more === 0) return dim;
-          return typeof dim === 'number' ? dim + more : `${node.name}_${axis}`;
-        }),
-      },
-    ];
+    return [{ dtype, dims: paddedDims(node, dims, padding) }];
   },
   reference: (node, inputs) => {
     const x = inputValue(node, inputs, 0);
-    const { before, after } = paddingOf(
+    const padding = paddingOf(
       node,
       x.dims.length,
       Array.from(inputValue(node, inputs, 1).data),
       inputs[3] && Array.from(inputs[3].data),
     );
-    const y = makeValue(
-      x.dtype,
-      x.dims.map((dim, axis) => dim + dimAt(before, axis) + dimAt(after, axis)),
-    );
-    y.data.fill(inputs[2]?.data[0] ?? 0);
-    const strides = stridesOf(y.dims);
-    const offset = strides.reduce((sum, stride, axis) => sum + stride * dimAt(before, axis), 0);
-    const index = stridedIndex(x.dims, strides, offset);
-    for (let i = 0; i < index.length; i++) y.data[index[i] as number] = x.data[i] as number;
+    const mode = padMode(node);
+    const y = makeValue(x.dtype, paddedDims(node, x.dims, padding) as number[]);
+    const strides = stridesOf(x.dims);
+    // Addresses of the axes add up; a position of the constant makes the sum hopelessly negative.
+    const outside = -(2 ** 40);
+    const tables = x.dims.map((length, axis) => {
+      const { before, after } = padding;
+      const shown = shownPositions(node, mode, length, dimAt(before, axis), dimAt(after, axis));
+      const stride = dimAt(strides, axis);
+      return Float64Array.from(shown, (at) => (at < 0 ? outside : at * stride));
+    });
+    const outer = stridesOf(y.dims);
+    const fill = inputs[2]?.data[0] ?? 0;
+    for (let i = 0; i < y.data.length; i++) {
+      let from = 0;
+      tables.forEach((table, axis) => {
+        from += table[Math.floor(i / dimAt(outer, axis)) % table.length] as number;
+      });
+      y.data[i] = from < 0 ? fill : (x.data[from] as number);
+    }
     return [y];
   },
-  gradient: ({ node, builder, outputGradients, type, constant }) => {
+  gradient: (context) => {
+    const { node, builder, outputGradients, type, constant, wants } = context;
     const [g] = outputGradients;
-    const [x] = node.inputs;
+    const [x = '', , value = ''] = node.inputs;
     const [pads, axes] = [constant(1), constant(3)];
-    if (!g || !x || !pads) return [];
-    const dims = type(x).dims;
-    const { before } = paddingOf(node, dims.length, numbersOf(pads), axes && numbersOf(axes));
-    return [
-      builder.node('Slice', [
-        g,
-        builder.ints(before),
-        builder.ints(dims.map((dim, axis) => dim + dimAt(before, axis))),
-        builder.ints(dims.map((_, axis) => axis)),
-      ]),
-    ];
+    if (!g) return [];
+    if (!pads || (node.inputs[3] && !axes)) {
+      throw unsupported(node, 'computes its pads while it runs and is to be learned through');
+    }
+    const { dims } = type(x);
+    const padding = paddingOf(node, dims.length, numbersOf(pads), axes && numbersOf(axes));
+    const mode = padMode(node);
+    if (mode !== 'constant') return [foldBack(context, mode, padding)];
+    const back = builder.node('Pad', [
+      g,
+      builder.ints([...padding.before, ...padding.after].map((pad) => (pad === 0 ? 0 : -pad))),
+    ]);
+    if (!value || !wants(2)) return [back];
+    // What did not come from the input came from the constant.
+    const sum = (name: string) => builder.node('ReduceSum', [name], { keepdims: attr.int(0) });
+    const rest = builder.node('Sub', [sum(g), sum(back)]);
+    return [back, undefined, builder.node('Reshape', [rest, builder.ints(type(value).dims)])];
   },
 };
+
+/** Axis by axis, the gradients of all positions that show an element are added to it. */
+function foldBack(
+  { node, builder, outputGradients, type }: GradientContext,
+  mode: PadMode,
+  { before, after }: Padding,
+): string {
+  const [x = ''] = node.inputs;
+  const [y = ''] = node.outputs;
+  const full = type(x).dims;
+  const dims = [...type(y).dims];
+  let name = outputGradients[0] ?? '';
+  full.forEach((length, axis) => {
+    const [lead, tail] = [dimAt(before, axis), dimAt(after, axis)];
+    if (lead === 0 && tail === 0) return;
+    const shown = Array.from(shownPositions(node, mode, length, lead, tail));
+    const perm = dims.map((_, at) => (at === 0 ? axis : at <= axis ? at - 1 : at));
+    const rest = dims.filter((_, at) => at !== axis);
+    const rows = axis === 0 ? name : transpose(builder, name, perm);
+    const sums = builder.node(
+      'ScatterND',
+      [
+        zeros(builder, [length, ...rest]),
+        builder.constant('int64', [shown.length, 1], shown),
+        rows,
+      ],
+      { reduction: attr.string('add') },
+    );
+    name =
+      axis === 0
+        ? sums
+        : transpose(
+            builder,
+            sums,
+            dims.map((_, at) => perm.indexOf(at)),
+          );
+    dims[axis] = length;
+  });
+  return name;
+}

@@ -5,7 +5,7 @@ import { intAttribute } from '../attributes';
 import type { GradientContext, OpSpec } from '../define';
 import { reshapeTo } from '../gradients';
 import { dimAt, inputType, shapeError, shapeText } from '../shapes';
-import { inputValue, makeValue, numbersOf } from '../value';
+import { inputValue, makeValue } from '../value';
 
 interface Product {
   readonly size: number;
@@ -23,7 +23,7 @@ function product(dims: readonly Dim[]): Product {
 }
 
 /** 0 copies a length, one -1 takes what is left; symbolic lengths are divided out where they cancel. */
-export function reshapedDims(node: Node, from: readonly Dim[], target: readonly number[]): Dim[] {
+export function reshapedDims(node: Node, from: readonly Dim[], target: readonly Dim[]): Dim[] {
   const allowZero = intAttribute(node, 'allowzero', 0) !== 0;
   const dims = target.map((dim, axis): Dim => (dim === 0 && !allowZero ? dimAt(from, axis) : dim));
   const open = dims.indexOf(-1);
@@ -68,8 +68,8 @@ const reshapeSpec: OpSpec = {
   inputs: [2, 2],
   infer: (context) => {
     const { dtype, dims } = inputType(context, 0);
-    const target = context.constant(1);
-    if (target) return [{ dtype, dims: reshapedDims(context.node, dims, numbersOf(target)) }];
+    const target = context.elements(1);
+    if (target) return [{ dtype, dims: reshapedDims(context.node, dims, target) }];
     const rank = inputType(context, 1).dims[0];
     if (typeof rank !== 'number') {
       throw new AppError(

@@ -21,7 +21,9 @@ export const sliceSpec: OpSpec = {
     const length = (dim: Dim, axis: number): Dim => {
       const range = ranges.find((own) => own.axis === axis);
       if (!range) return dim;
-      return typeof dim === 'number' ? range.length : unknown(axis);
+      if (typeof dim === 'number') return range.length;
+      // Everything of an open axis, forwards or backwards, is as long as the axis.
+      return range.whole ? dim : unknown(axis);
     };
     return [{ dtype, dims: dims.map(length) }];
   },

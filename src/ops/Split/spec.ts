@@ -1,26 +1,36 @@
 import { attr } from '../../onnx/graph';
-import type { Node } from '../../onnx/graph';
+import type { Dim, Node } from '../../onnx/graph';
 import { intAttribute } from '../attributes';
 import type { OpSpec } from '../define';
 import { zeros } from '../gradients';
 import { aroundAxis, dimAt, inputType, normalizeAxis, shapeError } from '../shapes';
-import { inputValue, makeValue, numbersOf } from '../value';
+import { inputValue, makeValue } from '../value';
 
-/** Length of each part: as given, or equal parts with a shorter last one. */
-function partLengths(node: Node, length: number, given: readonly number[] | undefined): number[] {
-  const count = node.outputs.length;
+/** Lengths of parts that the node does not give: equal, with a shorter last one. */
+function partsOf(node: Node, length: Dim): Dim[] | undefined {
+  const count = intAttribute(node, 'num_outputs', node.outputs.length);
+  if (typeof length !== 'number') return count === 1 ? [length] : undefined;
   const chunk = Math.ceil(length / count);
-  const parts =
-    given ??
-    Array.from({ length: count }, (_, index) =>
-      Math.max(0, Math.min(chunk, length - index * chunk)),
-    );
-  const total = parts.reduce((sum, part) => sum + part, 0);
-  if (parts.length !== count || total !== length) {
+  return Array.from({ length: count }, (_, index) =>
+    Math.max(0, Math.min(chunk, length - index * chunk)),
+  );
+}
+
+/** Checked against the axis as far as both are known. */
+function partDims(node: Node, length: Dim, parts: readonly Dim[] | undefined): Dim[] {
+  const count = node.outputs.length;
+  if (!parts) return Array.from({ length: count }, (_, index) => `${node.name}_${index}`);
+  const total = parts.reduce<number>((sum, part) => sum + Number(part), 0);
+  if (
+    parts.length !== count ||
+    (typeof length === 'number' && Number.isFinite(total) && total !== length)
+  ) {
     throw shapeError(node, 'split', `${count} parts of ${length} in all`, parts.join(' + '));
   }
   return [...parts];
 }
+
+const hasInput = (node: Node, index: number) => (node.inputs[index] ?? '') !== '';
 
 export const splitSpec: OpSpec = {
   name: 'Split',
@@ -31,10 +41,9 @@ export const splitSpec: OpSpec = {
     const { dtype, dims } = inputType(context, 0);
     const axis = normalizeAxis(node, intAttribute(node, 'axis', 0), dims.length);
     const length = dimAt(dims, axis);
-    if (typeof length !== 'number')
-      throw shapeError(node, `axis ${axis}`, 'of fixed length', length);
-    const given = context.constant(1);
-    return partLengths(node, length, given && numbersOf(given)).map((part) => ({
+    const given = context.elements(1);
+    const parts = partDims(node, length, hasInput(node, 1) ? given : partsOf(node, length));
+    return parts.map((part) => ({
       dtype,
       dims: dims.map((dim, at) => (at === axis ? part : dim)),
     }));
@@ -44,7 +53,8 @@ export const splitSpec: OpSpec = {
     const axis = normalizeAxis(node, intAttribute(node, 'axis', 0), x.dims.length);
     const { outer, length, inner } = aroundAxis(x.dims, axis);
     let offset = 0;
-    return partLengths(node, length, inputs[1] && Array.from(inputs[1].data)).map((part) => {
+    const given = inputs[1] ? Array.from(inputs[1].data) : partsOf(node, length);
+    return (partDims(node, length, given) as number[]).map((part) => {
       const y = makeValue(
         x.dtype,
         x.dims.map((dim, at) => (at === axis ? part : dim)),

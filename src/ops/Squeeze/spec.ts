@@ -1,7 +1,7 @@
 /** Squeeze and Unsqueeze. Axes come as an input (opset 13) or, in older files, an attribute. */
 import type { Dim, Node } from '../../onnx/graph';
-import { intsAttribute } from '../attributes';
-import type { GradientContext, OpSpec } from '../define';
+import { intsAttribute, unsupported } from '../attributes';
+import type { GradientContext, InferContext, OpSpec } from '../define';
 import { reshapeTo } from '../gradients';
 import { dimAt, inputType, normalizeAxis, shapeError, shapeText } from '../shapes';
 import { inputValue, makeValue, numbersOf } from '../value';
@@ -26,6 +26,9 @@ const squeezed: Rule = (node, dims, axes) => {
 const unsqueezed: Rule = (node, dims, axes) => {
   const rank = dims.length + (axes?.length ?? 0);
   const at = new Set(axes?.map((axis) => normalizeAxis(node, axis, rank)));
+  if (at.size !== (axes?.length ?? 0)) {
+    throw shapeError(node, 'axes', 'all different', shapeText(axes ?? []));
+  }
   let next = 0;
   return Array.from({ length: rank }, (_, axis) => (at.has(axis) ? 1 : dimAt(dims, next++)));
 };
@@ -34,6 +37,16 @@ function gradient({ node, builder, outputGradients, type }: GradientContext) {
   const [g] = outputGradients;
   const [x] = node.inputs;
   return [g && x ? reshapeTo(builder, g, type(x).dims) : undefined];
+}
+
+/** With axes that are computed only the rank is known, by their number. */
+function openDims(context: InferContext, rank: number, sign: 1 | -1): Dim[] {
+  const [count] = inputType(context, 1).dims;
+  if (typeof count !== 'number') throw unsupported(context.node, 'computes how many axes it has');
+  return Array.from(
+    { length: rank + sign * count },
+    (_, axis): Dim => `${context.node.name}_${axis}`,
+  );
 }
 
 function spec(name: string, rule: Rule): OpSpec {
@@ -46,6 +59,9 @@ function spec(name: string, rule: Rule): OpSpec {
     infer: (context) => {
       const { dtype, dims } = inputType(context, 0);
       const tensor = context.constant(1);
+      if (!tensor && context.node.inputs[1]) {
+        return [{ dtype, dims: openDims(context, dims.length, name === 'Squeeze' ? -1 : 1) }];
+      }
       const axes = tensor ? numbersOf(tensor) : attribute(context.node);
       return [{ dtype, dims: rule(context.node, dims, axes) }];
     },
