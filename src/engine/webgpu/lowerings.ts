@@ -13,7 +13,7 @@ import type { Lowering, LoweringTable } from '../../ops/lowering/tfjs';
 import { matMul } from '../../ops/MatMul/tfjs';
 import { MOVEMENT } from '../../ops/movement/tfjs';
 import { POOLING, POOLING_GRADIENTS } from '../../ops/pooling/tfjs';
-import { REDUCTIONS } from '../../ops/reductions/tfjs';
+import { REDUCTION_KERNELS } from '../../ops/reductions/tfjs';
 import {
   softmaxCrossEntropy,
   softmaxCrossEntropyGradient,
@@ -23,7 +23,7 @@ const STANDARD: LoweringTable = {
   ...ELEMENTWISE,
   ...MOVEMENT,
   ...POOLING,
-  ...REDUCTIONS,
+  ...REDUCTION_KERNELS,
   BatchNormalization: batchNormalization,
   Conv: conv,
   Gemm: gemm,

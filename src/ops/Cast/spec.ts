@@ -36,7 +36,9 @@ function convert(node: Node, x: Value, to: NumberType): Value {
   // What is float32 already stays in the interpreter's full precision.
   if (full && isFloat(x.dtype)) return makeValue(to, x.dims, x.data);
   const saturate = intAttribute(node, 'saturate', 1) !== 0;
-  const values = isFloat(to) || to === 'bool' ? x.data : x.data.map(Math.trunc);
+  // Cut where float32 would cut, not where the interpreter's extra digits would.
+  const whole = x.dtype === 'float32' ? (v: number) => Math.trunc(Math.fround(v)) : Math.trunc;
+  const values = isFloat(to) || to === 'bool' ? x.data : x.data.map(whole);
   return makeValue(to, x.dims, throughType(to, values, saturate));
 }
 

@@ -21,7 +21,7 @@ const positive = (e: Emit, x: string, g: string, other: string | number) =>
 
 /** x·Φ(x). Hendrycks & Gimpel 2016 (arXiv 1606.08415); d/dx = Φ(x) + x·φ(x). */
 const geluExact: UnaryOp = {
-  apply: (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
+  compute: (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
   wgsl: '0.5 * a * (1.0 + erf(a * 0.70710678118))',
   gradient: (e, g, x) => {
     const square = e('Mul', x, x);
@@ -33,7 +33,7 @@ const geluExact: UnaryOp = {
 
 /** Its approximation ½·x·(1 + t), t = tanh u, u = √(2/π)·(x + 0.044715·x³); d/dx = ½(1 + t) + ½·x·(1 − t²)·u′. */
 const geluTanh: UnaryOp = {
-  apply: (x) => 0.5 * x * (1 + Math.tanh(GELU_TANH * (x + 0.044715 * x * x * x))),
+  compute: (x) => 0.5 * x * (1 + Math.tanh(GELU_TANH * (x + 0.044715 * x * x * x))),
   wgsl: '0.5 * a * (1.0 + tanh_safe(0.7978845608 * (a + 0.044715 * a * a * a)))',
   gradient: (e, g, x) => {
     const cubic = e('Mul', e('Mul', x, x), GELU_TANH * 0.044715);
@@ -49,32 +49,32 @@ const geluTanh: UnaryOp = {
 export const ACTIVATIONS: UnaryTable = {
   // Comparisons instead of max, so that NaN stays NaN and a broken step can be seen.
   Relu: {
-    apply: (x) => (x < 0 ? 0 : x),
+    compute: (x) => (x < 0 ? 0 : x),
     wgsl: 'select(a, Element(0), a < Element(0))',
     gradient: (e, g, _, y) => positive(e, y, g, 0),
   },
   LeakyRelu: {
-    apply: (x, { alpha }) => (x < 0 ? alpha * x : x),
+    compute: (x, { alpha }) => (x < 0 ? alpha * x : x),
     parameters: { alpha: 0.01 },
     wgsl: 'select(a, a * alpha, a < 0.0)',
     gradient: (e, g, x, _, { alpha }) => positive(e, x, g, e('Mul', g, alpha)),
   },
   ThresholdedRelu: {
-    apply: (x, { alpha }) => (x > alpha ? x : 0),
+    compute: (x, { alpha }) => (x > alpha ? x : 0),
     parameters: { alpha: 1 },
     wgsl: 'select(0.0, a, a > alpha)',
     gradient: (e, g, x, _, { alpha }) => e('Where', e('Greater', x, alpha), g, 0),
   },
   // Clevert, Unterthiner & Hochreiter 2016 (arXiv 1511.07289)
   Elu: {
-    apply: (x, { alpha }) => (x < 0 ? alpha * Math.expm1(x) : x),
+    compute: (x, { alpha }) => (x < 0 ? alpha * Math.expm1(x) : x),
     parameters: { alpha: 1 },
     wgsl: 'select(a, alpha * (exp(min(a, 0.0)) - 1.0), a < 0.0)',
     gradient: (e, g, x, y, { alpha }) => positive(e, x, g, e('Mul', g, e('Add', y, alpha))),
   },
   // Barron 2017 (arXiv 1704.07483)
   Celu: {
-    apply: (x, { alpha }) => (x < 0 ? alpha * Math.expm1(x / alpha) : x),
+    compute: (x, { alpha }) => (x < 0 ? alpha * Math.expm1(x / alpha) : x),
     parameters: { alpha: 1 },
     wgsl: 'select(a, alpha * (exp(min(a / alpha, 0.0)) - 1.0), a < 0.0)',
     gradient: (e, g, x, _, { alpha }) =>
@@ -82,26 +82,26 @@ export const ACTIVATIONS: UnaryTable = {
   },
   // Klambauer et al. 2017 (arXiv 1706.02515)
   Selu: {
-    apply: (x, { alpha, gamma }) => gamma * (x <= 0 ? alpha * Math.expm1(x) : x),
+    compute: (x, { alpha, gamma }) => gamma * (x <= 0 ? alpha * Math.expm1(x) : x),
     parameters: { alpha: 1.67326319217681884765625, gamma: 1.05070102214813232421875 },
     wgsl: 'gamma * select(a, alpha * (exp(min(a, 0.0)) - 1.0), a <= 0.0)',
     gradient: (e, g, x, y, { alpha, gamma }) =>
       positive(e, x, e('Mul', g, gamma), e('Mul', g, e('Add', y, alpha * gamma))),
   },
   Sigmoid: {
-    apply: sigmoid,
+    compute: sigmoid,
     wgsl: '1.0 / (1.0 + exp(-a))',
     gradient: (e, g, _, y) => e('Mul', g, e('Mul', y, e('Sub', 1, y))),
   },
   HardSigmoid: {
-    apply: (x, { alpha, beta }) => Math.max(0, Math.min(1, alpha * x + beta)),
+    compute: (x, { alpha, beta }) => Math.max(0, Math.min(1, alpha * x + beta)),
     parameters: { alpha: 0.2, beta: 0.5 },
     wgsl: 'clamp(alpha * a + beta, 0.0, 1.0)',
     gradient: (e, g, _, y, { alpha }) => between(e, y, e('Mul', g, alpha)),
   },
   // Howard et al. 2019 (arXiv 1905.02244): x·max(0, min(1, x/6 + ½)); d/dx = h + x/6 inside.
   HardSwish: {
-    apply: (x) => x * Math.max(0, Math.min(1, x / 6 + 0.5)),
+    compute: (x) => x * Math.max(0, Math.min(1, x / 6 + 0.5)),
     wgsl: 'a * clamp(a / 6.0 + 0.5, 0.0, 1.0)',
     gradient: (e, g, x) => {
       const gate = e('Add', e('Mul', x, 1 / 6), 0.5);
@@ -111,12 +111,12 @@ export const ACTIVATIONS: UnaryTable = {
     },
   },
   Softplus: {
-    apply: softplus,
+    compute: softplus,
     wgsl: 'max(a, 0.0) + log(1.0 + exp(-abs(a)))',
     gradient: (e, g, x) => e('Mul', g, e('Sigmoid', x)),
   },
   Softsign: {
-    apply: (x) => x / (1 + Math.abs(x)),
+    compute: (x) => x / (1 + Math.abs(x)),
     wgsl: 'a / (1.0 + abs(a))',
     gradient: (e, g, x) => {
       const below = e('Add', e('Abs', x), 1);
@@ -124,7 +124,7 @@ export const ACTIVATIONS: UnaryTable = {
     },
   },
   Shrink: {
-    apply: (x, { lambd, bias }) => (x < -lambd ? x + bias : x > lambd ? x - bias : 0),
+    compute: (x, { lambd, bias }) => (x < -lambd ? x + bias : x > lambd ? x - bias : 0),
     parameters: { lambd: 0.5, bias: 0 },
     wgsl:
       'select(select(Element(0), a - Element(bias), f32(a) > lambd), ' +
@@ -135,7 +135,7 @@ export const ACTIVATIONS: UnaryTable = {
     stringAttribute(node, 'approximate', 'none') === 'tanh' ? geluTanh : geluExact,
   // Misra 2019 (arXiv 1908.08681): x·t, t = tanh(softplus(x)); d/dx = t + x·(1 − t²)·σ(x)
   Mish: {
-    apply: (x) => x * Math.tanh(softplus(x)),
+    compute: (x) => x * Math.tanh(softplus(x)),
     wgsl: 'a * tanh_safe(max(a, 0.0) + log(1.0 + exp(-abs(a))))',
     gradient: (e, g, x) => {
       const t = e('Tanh', e('Softplus', x));
@@ -145,7 +145,7 @@ export const ACTIVATIONS: UnaryTable = {
   },
   // Ramachandran, Zoph & Le 2017 (arXiv 1710.05941): x·σ(αx); d/dx = σ + α·x·σ·(1 − σ)
   Swish: {
-    apply: (x, { alpha }) => x * sigmoid(alpha * x),
+    compute: (x, { alpha }) => x * sigmoid(alpha * x),
     parameters: { alpha: 1 },
     wgsl: 'a / (1.0 + exp(-alpha * a))',
     gradient: (e, g, x, y, { alpha }) => {

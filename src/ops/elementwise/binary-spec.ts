@@ -22,7 +22,7 @@ export function resolveBinary(entry: BinaryEntry, node: Node): BinaryOp {
 }
 
 function combine(node: Node, a: Value, b: Value, op: BinaryOp): Value {
-  const apply = functionOf(op, a.dtype);
+  const compute = functionOf(op, a.dtype);
   const dims = broadcastStatic(node, a.dims, b.dims);
   const result = makeValue(op.predicate ? 'bool' : a.dtype, dims);
   const out = result.data;
@@ -30,14 +30,14 @@ function combine(node: Node, a: Value, b: Value, op: BinaryOp): Value {
   const { data: right } = b;
   if (sameDims(a.dims, b.dims)) {
     for (let i = 0; i < out.length; i++) {
-      out[i] = apply(left[i] as number, right[i] as number);
+      out[i] = compute(left[i] as number, right[i] as number);
     }
     return result;
   }
   const leftIndex = broadcastIndex(a.dims, dims);
   const rightIndex = broadcastIndex(b.dims, dims);
   for (let i = 0; i < out.length; i++) {
-    out[i] = apply(
+    out[i] = compute(
       left[leftIndex[i] as number] as number,
       right[rightIndex[i] as number] as number,
     );

@@ -19,9 +19,9 @@ export interface BinaryGradient {
 }
 
 export interface BinaryOp {
-  readonly apply: (a: number, b: number) => number;
+  readonly compute: (a: number, b: number) => number;
   /** For integers, where it differs. */
-  readonly applyInteger?: (a: number, b: number, dtype: DType) => number;
+  readonly computeInteger?: (a: number, b: number, dtype: DType) => number;
   /** Result is bool. */
   readonly predicate?: true;
   /** Takes one or more inputs instead of two, from left to right. */
@@ -41,8 +41,8 @@ export interface BinaryOp {
 
 export type BinaryEntry = BinaryOp | ((node: Node) => BinaryOp);
 
-const predicate = (apply: (a: number, b: number) => boolean, wgsl: string): BinaryOp => ({
-  apply: (a, b) => (apply(a, b) ? 1 : 0),
+const predicate = (compute: (a: number, b: number) => boolean, wgsl: string): BinaryOp => ({
+  compute: (a, b) => (compute(a, b) ? 1 : 0),
   predicate: true,
   wgsl: `select(0, 1, ${wgsl})`,
 });
@@ -54,8 +54,8 @@ function bitwise(
   wgsl: string,
 ): BinaryOp {
   return {
-    apply: narrow,
-    applyInteger: (a, b, dtype) =>
+    compute: narrow,
+    computeInteger: (a, b, dtype) =>
       dtype === 'int64' || dtype === 'uint64' ? Number(wide(BigInt(a), BigInt(b))) : narrow(a, b),
     wgsl,
   };
@@ -65,8 +65,8 @@ function bitwise(
 const modulo = (node: Node): BinaryOp => {
   const c = intAttribute(node, 'fmod', 0) !== 0;
   return {
-    apply: c ? (a, b) => a % b : (a, b) => a - b * Math.floor(a / b),
-    ...(!c && { applyInteger: (a, b) => (b === 0 ? 0 : ((a % b) + b) % b) }),
+    compute: c ? (a, b) => a % b : (a, b) => a - b * Math.floor(a / b),
+    ...(!c && { computeInteger: (a, b) => (b === 0 ? 0 : ((a % b) + b) % b) }),
     wgsl: c ? 'a - b * trunc(a / b)' : 'a - b * floor(a / b)',
     wgslInteger: `select(${c ? 'a % b' : '((a % b) + b) % b'}, 0, b == 0)`,
     gradient: ({ e, g, a, b, y }) => [
@@ -79,11 +79,11 @@ const modulo = (node: Node): BinaryOp => {
 
 const shift = (node: Node): BinaryOp =>
   stringAttribute(node, 'direction') === 'LEFT'
-    ? { apply: (a, b) => a * 2 ** b, wgsl: 'a << u32(b)' }
-    : { apply: (a, b) => Math.floor(a / 2 ** b), wgsl: 'i32(u32(a) >> u32(b))' };
+    ? { compute: (a, b) => a * 2 ** b, wgsl: 'a << u32(b)' }
+    : { compute: (a, b) => Math.floor(a / 2 ** b), wgsl: 'i32(u32(a) >> u32(b))' };
 
 const power: BinaryOp = {
-  apply: (a, b) => Math.pow(a, b),
+  compute: (a, b) => Math.pow(a, b),
   mixed: true,
   wgsl: 'power(a, f32(b))',
   wgslInteger: 'i32(round(power(f32(a), f32(b))))',
@@ -102,23 +102,23 @@ const power: BinaryOp = {
 
 export const BINARY: Readonly<Record<string, BinaryEntry>> = {
   Add: {
-    apply: (a, b) => a + b,
+    compute: (a, b) => a + b,
     wgsl: 'a + b',
     gradient: ({ g }) => [() => g, () => g],
   },
   Sub: {
-    apply: (a, b) => a - b,
+    compute: (a, b) => a - b,
     wgsl: 'a - b',
     gradient: ({ e, g }) => [() => g, () => e('Neg', g)],
   },
   Mul: {
-    apply: (a, b) => a * b,
+    compute: (a, b) => a * b,
     wgsl: 'a * b',
     gradient: ({ e, g, a, b }) => [() => e('Mul', g, b), () => e('Mul', g, a)],
   },
   Div: {
-    apply: (a, b) => a / b,
-    applyInteger: (a, b) => (b === 0 ? 0 : Math.trunc(a / b)),
+    compute: (a, b) => a / b,
+    computeInteger: (a, b) => (b === 0 ? 0 : Math.trunc(a / b)),
     wgsl: 'a / b',
     wgslInteger: 'select(a / b, 0, b == 0)',
     gradient: ({ e, g, b, y }) => [
@@ -129,7 +129,7 @@ export const BINARY: Readonly<Record<string, BinaryEntry>> = {
   Pow: power,
   Mod: modulo,
   PRelu: {
-    apply: (a, b) => (a < 0 ? a * b : a),
+    compute: (a, b) => (a < 0 ? a * b : a),
     oneWay: true,
     wgsl: 'select(a, a * b, a < Element(0))',
     gradient: ({ e, g, a, b }) => [
@@ -138,10 +138,18 @@ export const BINARY: Readonly<Record<string, BinaryEntry>> = {
     ],
   },
   // NaN on either side is the result.
-  Min: { apply: (a, b) => (a <= b || Number.isNaN(a) ? a : b), variadic: true, wgsl: 'min(a, b)' },
-  Max: { apply: (a, b) => (a >= b || Number.isNaN(a) ? a : b), variadic: true, wgsl: 'max(a, b)' },
-  Sum: { apply: (a, b) => a + b, variadic: true },
-  Mean: { apply: (a, b) => a + b, variadic: true, finish: (sum, count) => sum / count },
+  Min: {
+    compute: (a, b) => (a <= b || Number.isNaN(a) ? a : b),
+    variadic: true,
+    wgsl: 'min(a, b)',
+  },
+  Max: {
+    compute: (a, b) => (a >= b || Number.isNaN(a) ? a : b),
+    variadic: true,
+    wgsl: 'max(a, b)',
+  },
+  Sum: { compute: (a, b) => a + b, variadic: true },
+  Mean: { compute: (a, b) => a + b, variadic: true, finish: (sum, count) => sum / count },
   Equal: predicate((a, b) => a === b, 'a == b'),
   Greater: predicate((a, b) => a > b, 'a > b'),
   GreaterOrEqual: predicate((a, b) => a >= b, 'a >= b'),
@@ -170,7 +178,7 @@ export const BINARY: Readonly<Record<string, BinaryEntry>> = {
 
 /** The function for elements of this type. */
 export function functionOf(op: BinaryOp, dtype: DType): (a: number, b: number) => number {
-  const { apply, applyInteger } = op;
-  if (!applyInteger || isFloat(dtype)) return apply;
-  return (a, b) => applyInteger(a, b, dtype);
+  const { compute, computeInteger } = op;
+  if (!computeInteger || isFloat(dtype)) return compute;
+  return (a, b) => computeInteger(a, b, dtype);
 }

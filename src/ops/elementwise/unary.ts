@@ -19,7 +19,7 @@ export interface Parameters {
 }
 
 export interface UnaryOp {
-  readonly apply: (x: number, parameters: Parameters) => number;
+  readonly compute: (x: number, parameters: Parameters) => number;
   /** The result's type where it is not the input's. */
   readonly dtype?: DType;
   /** Attributes with their defaults. */
@@ -46,93 +46,93 @@ const isInf = (node: Node): UnaryOp => {
     ...(down ? ['bitcast<u32>(a) == 0xff800000u'] : []),
   ];
   return {
-    apply: (x) => ((up && x === Infinity) || (down && x === -Infinity) ? 1 : 0),
+    compute: (x) => ((up && x === Infinity) || (down && x === -Infinity) ? 1 : 0),
     dtype: 'bool',
     wgsl: tests.length === 0 ? '0' : `select(0, 1, ${tests.join(' || ')})`,
   };
 };
 
 export const UNARY: UnaryTable = {
-  Neg: { apply: (x) => -x, wgsl: '-a', gradient: (e, g) => e('Neg', g) },
-  Abs: { apply: Math.abs, wgsl: 'abs(a)', gradient: (e, g, x) => e('Mul', g, e('Sign', x)) },
-  Sign: { apply: Math.sign, wgsl: 'sign(a)', gradient: 'flat' },
-  Ceil: { apply: Math.ceil, wgsl: 'ceil(a)', gradient: 'flat' },
-  Floor: { apply: Math.floor, wgsl: 'floor(a)', gradient: 'flat' },
-  Round: { apply: roundHalfEven, wgsl: 'round(a)', gradient: 'flat' },
-  Exp: { apply: Math.exp, wgsl: 'exp(a)', gradient: (e, g, _, y) => e('Mul', g, y) },
-  Log: { apply: Math.log, wgsl: 'log(a)', gradient: (e, g, x) => e('Div', g, x) },
+  Neg: { compute: (x) => -x, wgsl: '-a', gradient: (e, g) => e('Neg', g) },
+  Abs: { compute: Math.abs, wgsl: 'abs(a)', gradient: (e, g, x) => e('Mul', g, e('Sign', x)) },
+  Sign: { compute: Math.sign, wgsl: 'sign(a)', gradient: 'flat' },
+  Ceil: { compute: Math.ceil, wgsl: 'ceil(a)', gradient: 'flat' },
+  Floor: { compute: Math.floor, wgsl: 'floor(a)', gradient: 'flat' },
+  Round: { compute: roundHalfEven, wgsl: 'round(a)', gradient: 'flat' },
+  Exp: { compute: Math.exp, wgsl: 'exp(a)', gradient: (e, g, _, y) => e('Mul', g, y) },
+  Log: { compute: Math.log, wgsl: 'log(a)', gradient: (e, g, x) => e('Div', g, x) },
   Sqrt: {
-    apply: Math.sqrt,
+    compute: Math.sqrt,
     wgsl: 'sqrt(a)',
     gradient: (e, g, _, y) => e('Div', e('Mul', g, 0.5), y),
   },
   Reciprocal: {
-    apply: (x) => 1 / x,
+    compute: (x) => 1 / x,
     wgsl: '1.0 / a',
     gradient: (e, g, _, y) => e('Neg', e('Mul', g, e('Mul', y, y))),
   },
   Erf: {
-    apply: erf,
+    compute: erf,
     wgsl: 'erf(a)',
     gradient: (e, g, x) => {
       const bell = e('Exp', e('Neg', e('Mul', x, x)));
       return e('Mul', g, e('Mul', bell, 2 / Math.sqrt(Math.PI)));
     },
   },
-  Sin: { apply: Math.sin, wgsl: 'sin(a)', gradient: (e, g, x) => e('Mul', g, e('Cos', x)) },
+  Sin: { compute: Math.sin, wgsl: 'sin(a)', gradient: (e, g, x) => e('Mul', g, e('Cos', x)) },
   Cos: {
-    apply: Math.cos,
+    compute: Math.cos,
     wgsl: 'cos(a)',
     gradient: (e, g, x) => e('Neg', e('Mul', g, e('Sin', x))),
   },
   Tan: {
-    apply: Math.tan,
+    compute: Math.tan,
     wgsl: 'tan(a)',
     gradient: (e, g, _, y) => e('Mul', g, e('Add', e('Mul', y, y), 1)),
   },
-  Asin: { apply: Math.asin, wgsl: 'asin(a)', gradient: (e, g, x) => e('Div', g, arc(e, x)) },
+  Asin: { compute: Math.asin, wgsl: 'asin(a)', gradient: (e, g, x) => e('Div', g, arc(e, x)) },
   Acos: {
-    apply: Math.acos,
+    compute: Math.acos,
     wgsl: 'acos(a)',
     gradient: (e, g, x) => e('Neg', e('Div', g, arc(e, x))),
   },
   Atan: {
-    apply: Math.atan,
+    compute: Math.atan,
     wgsl: 'atan(a)',
     gradient: (e, g, x) => e('Div', g, e('Add', e('Mul', x, x), 1)),
   },
-  Sinh: { apply: Math.sinh, wgsl: 'sinh(a)', gradient: (e, g, x) => e('Mul', g, e('Cosh', x)) },
-  Cosh: { apply: Math.cosh, wgsl: 'cosh(a)', gradient: (e, g, x) => e('Mul', g, e('Sinh', x)) },
+  Sinh: { compute: Math.sinh, wgsl: 'sinh(a)', gradient: (e, g, x) => e('Mul', g, e('Cosh', x)) },
+  Cosh: { compute: Math.cosh, wgsl: 'cosh(a)', gradient: (e, g, x) => e('Mul', g, e('Sinh', x)) },
   Tanh: {
-    apply: Math.tanh,
+    compute: Math.tanh,
     wgsl: 'tanh_safe(a)',
     gradient: (e, g, _, y) => e('Mul', g, e('Sub', 1, e('Mul', y, y))),
   },
   Asinh: {
-    apply: Math.asinh,
+    compute: Math.asinh,
     // By |a|: the textbook form loses all digits of large negative numbers.
     wgsl: 'sign(a) * log(abs(a) + sqrt(a * a + 1.0))',
     gradient: (e, g, x) => e('Div', g, e('Sqrt', e('Add', e('Mul', x, x), 1))),
   },
   Acosh: {
-    apply: Math.acosh,
+    compute: Math.acosh,
     wgsl: 'log(a + sqrt(a * a - 1.0))',
     gradient: (e, g, x) => e('Div', g, e('Sqrt', e('Sub', e('Mul', x, x), 1))),
   },
   Atanh: {
-    apply: Math.atanh,
+    compute: Math.atanh,
     wgsl: '0.5 * log((1.0 + a) / (1.0 - a))',
     gradient: (e, g, x) => e('Div', g, e('Sub', 1, e('Mul', x, x))),
   },
   IsNaN: {
-    apply: (x) => (Number.isNaN(x) ? 1 : 0),
+    compute: (x) => (Number.isNaN(x) ? 1 : 0),
     dtype: 'bool',
     wgsl: `select(0, 1, ${NAN})`,
   },
   IsInf: isInf,
-  Not: { apply: (x) => (x ? 0 : 1), dtype: 'bool', wgsl: '1 - a' },
+  Not: { compute: (x) => (x ? 0 : 1), dtype: 'bool', wgsl: '1 - a' },
   // −x − 1 is the complement of a two's-complement number; unsigned types wrap it.
-  BitwiseNot: { apply: (x) => -x - 1, wgsl: '~a' },
+  BitwiseNot: { compute: (x) => -x - 1, wgsl: '~a' },
 };
 
 /** √(1 − x²) */

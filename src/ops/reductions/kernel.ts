@@ -6,6 +6,7 @@
 import { sizeOf } from '../../core/dtype';
 import { stridesOf } from '../shapes';
 import { addressOf, collapse, kernel } from '../lowering/kernel';
+import { deviceType } from '../lowering/tfjs';
 import type { Backend, StaticType, TensorInfo } from '../lowering/tfjs';
 
 export interface Reduction {
@@ -13,8 +14,8 @@ export interface Reduction {
   /** Shape that is walked. */
   readonly dims: readonly number[];
   readonly axes: readonly number[];
-  readonly combine: 'sum' | 'max' | 'min';
-  /** WGSL of one element: `i` is its row-major number in `dims`, `o` the number of the output. */
+  readonly combine: 'sum' | 'max' | 'min' | 'product';
+  /** WGSL of one element, of the output's type: `i` is its row-major number in `dims`, `o` the number of the output. */
   readonly element: string;
   readonly inputCount: number;
   readonly output: StaticType;
@@ -26,11 +27,16 @@ export interface Reduction {
 const FEW_THREADS = 4096;
 const LONG_WALK = 64;
 
-const START = { sum: '0.0', max: '-3.4028234e38', min: '3.4028234e38' } as const;
+// An infinity as a literal is refused by WGSL's compiler; tfjs feeds one.
+const START = {
+  f32: { sum: '0.0', max: '-uniforms.INFINITY', min: 'uniforms.INFINITY', product: '1.0' },
+  i32: { sum: '0', max: 'i32(-2147483648)', min: '2147483647', product: '1' },
+} as const;
 const STEP = {
   sum: 'total = total + value;',
   max: 'total = max(total, value);',
   min: 'total = min(total, value);',
+  product: 'total = total * value;',
 } as const;
 
 export function reduction(
@@ -66,6 +72,8 @@ export function reduction(
     ${STEP[spec.combine]}
   ${'}'.repeat(walk.length)}`;
   };
+  const integer = deviceType(spec.output.dtype) !== 'float32';
+  const start = START[integer ? 'i32' : 'f32'][spec.combine];
   const base = addressOf(kept.dims, kept.strides, 'o');
 
   if (parts === 1) {
@@ -76,7 +84,7 @@ export function reduction(
       threads: outputs,
       body: `  let o = index;
   let base = ${base};
-  var total = ${START[spec.combine]};
+  var total = ${start};
   ${loops((_, dim) => ['0', `${dim}`])}
   result[index] = ${spec.finish ?? 'total'};`,
     });
@@ -85,12 +93,12 @@ export function reduction(
   const chunk = Math.ceil(first / parts);
   const partial = kernel(backend, {
     label: `${spec.label} parts`,
-    output: { dtype: 'float32', dims: [outputs, parts] },
+    output: { dtype: integer ? 'int32' : 'float32', dims: [outputs, parts] },
     inputCount: spec.inputCount,
     body: `  let o = index / ${parts};
   let part = index % ${parts};
   let base = ${base};
-  var total = ${START[spec.combine]};
+  var total = ${start};
   ${loops((axis, dim) =>
     axis === 0 ? [`part * ${chunk}`, `min(${dim}, (part + 1) * ${chunk})`] : ['0', `${dim}`],
   )}

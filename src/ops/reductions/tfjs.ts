@@ -1,11 +1,22 @@
-/** Reductions on the graphics processor: axes as an attribute or as a constant input, ties take the first. */
+/** Reductions on the graphics processor, from the table: axes as an attribute or as a constant input. */
+import { invariant } from '../../core/errors';
 import { sizeOf } from '../../core/dtype';
 import { intAttribute } from '../attributes';
 import { normalizeAxis, stridesOf } from '../shapes';
 import { addressOf, f32, kernel } from '../lowering/kernel';
-import { alias, constantInts, given, inputType, optionalInts, outputType } from '../lowering/tfjs';
+import {
+  alias,
+  constantInts,
+  deviceType,
+  given,
+  inputType,
+  optionalInts,
+  outputType,
+} from '../lowering/tfjs';
 import type { Lowering, LoweringContext, LoweringTable } from '../lowering/tfjs';
 import { reduction } from './kernel';
+import { REDUCTIONS } from './table';
+import type { ReductionOp } from './table';
 
 /** The axes of a reduction node; all of them where none are given. */
 export function reducedAxes(context: LoweringContext): number[] {
@@ -19,61 +30,63 @@ export function reducedAxes(context: LoweringContext): number[] {
   return given.map((axis) => normalizeAxis(context.node, axis, dims.length));
 }
 
-function reduce(
-  combine: 'sum' | 'max' | 'min',
-  element: string,
-  finish: (length: number) => string | undefined = () => undefined,
-): Lowering {
+function reduce({ wgsl }: ReductionOp): Lowering {
   return (context) => {
+    invariant(wgsl !== undefined, `${context.node.op} has no kernel of its own.`);
     const { dims } = inputType(context, 0);
     const axes = reducedAxes(context);
     const output = outputType(context);
-    if (axes.length === 0 && element === 'x0[i]') {
+    const { combine, element = 'x', finish } = wgsl;
+    if (axes.length === 0 && element === 'x' && (finish ?? 'total / count') === 'total / count') {
       return (inputs) => [alias(context.backend, given(inputs[0]), dims)];
     }
-    const last = finish(sizeOf(axes.map((axis) => dims[axis] ?? 1)));
+    const count = sizeOf(axes.map((axis) => dims[axis] ?? 1));
+    const integer = deviceType(output.dtype) !== 'float32';
+    // Integers: sums stay whole, and only what a root or logarithm makes of them is cut.
+    const last = finish?.replaceAll('count', integer ? `${count}` : f32(count));
+    const cut =
+      integer && last?.includes('(') ? `i32(${last.replace('total', 'f32(total)')})` : last;
     const run = reduction(context.backend, {
       label: context.node.op,
       dims,
       axes,
       combine,
-      element: output.dtype === 'float32' ? element : `f32(${element})`,
+      element: element.replaceAll('x', 'x0[i]'),
       inputCount: 1,
       output,
-      ...(output.dtype === 'float32'
-        ? last === undefined
-          ? {}
-          : { finish: last }
-        : { finish: 'i32(total)' }),
+      ...(cut === undefined ? {} : { finish: cut }),
     });
     return (inputs) => [run([given(inputs[0])])];
   };
 }
 
-const argMax: Lowering = (context) => {
-  const { dims } = inputType(context, 0);
-  const axis = normalizeAxis(context.node, intAttribute(context.node, 'axis', 0), dims.length);
-  const length = dims[axis] ?? 1;
-  const strides = stridesOf(dims);
-  const kept = dims.map((_, index) => index).filter((index) => index !== axis);
-  const base = addressOf(
-    kept.map((index) => dims[index] ?? 1),
-    kept.map((index) => strides[index] ?? 1),
-  );
-  const better = intAttribute(context.node, 'select_last_index', 0) === 1 ? '>=' : '>';
-  const run = kernel(context.backend, {
-    label: 'ArgMax',
-    output: outputType(context),
-    inputCount: 1,
-    body: `  let base = ${base};
+/** ArgMax and ArgMin. */
+function extreme(better: '>' | '<'): Lowering {
+  return (context) => {
+    const { dims } = inputType(context, 0);
+    const axis = normalizeAxis(context.node, intAttribute(context.node, 'axis', 0), dims.length);
+    const length = dims[axis] ?? 1;
+    const strides = stridesOf(dims);
+    const kept = dims.map((_, index) => index).filter((index) => index !== axis);
+    const base = addressOf(
+      kept.map((index) => dims[index] ?? 1),
+      kept.map((index) => strides[index] ?? 1),
+    );
+    const last = intAttribute(context.node, 'select_last_index', 0) === 1 ? '=' : '';
+    const run = kernel(context.backend, {
+      label: context.node.op,
+      output: outputType(context),
+      inputCount: 1,
+      body: `  let base = ${base};
   var best = 0;
   for (var r = 1; r < ${length}; r++) {
-    if (x0[base + r * ${strides[axis]}] ${better} x0[base + best * ${strides[axis]}]) { best = r; }
+    if (x0[base + r * ${strides[axis]}] ${better}${last} x0[base + best * ${strides[axis]}]) { best = r; }
   }
   result[index] = best;`,
-  });
-  return (inputs) => [run([given(inputs[0])])];
-};
+    });
+    return (inputs) => [run([given(inputs[0])])];
+  };
+}
 
 /** Softmax and LogSoftmax: largest value, sum of exponentials, then the element. */
 function softmax(log: boolean): Lowering {
@@ -135,14 +148,12 @@ const globalAveragePool: Lowering = (context) => {
   return (inputs) => [run([given(inputs[0])])];
 };
 
-export const REDUCTIONS: LoweringTable = {
-  ReduceSum: reduce('sum', 'x0[i]'),
-  ReduceMean: reduce('sum', 'x0[i]', (length) => `total / ${f32(length)}`),
-  ReduceMax: reduce('max', 'x0[i]'),
-  ReduceMin: reduce('min', 'x0[i]'),
-  ReduceSumSquare: reduce('sum', 'x0[i] * x0[i]'),
-  ReduceL2: reduce('sum', 'x0[i] * x0[i]', () => 'sqrt(total)'),
-  ArgMax: argMax,
+export const REDUCTION_KERNELS: LoweringTable = {
+  ...Object.fromEntries(
+    Object.entries(REDUCTIONS).flatMap(([name, op]) => (op.wgsl ? [[name, reduce(op)]] : [])),
+  ),
+  ArgMax: extreme('>'),
+  ArgMin: extreme('<'),
   Softmax: softmax(false),
   LogSoftmax: softmax(true),
   GlobalAveragePool: globalAveragePool,
