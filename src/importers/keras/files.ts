@@ -220,6 +220,7 @@ function readWeight(
   const view = viewOf(type, bytes.subarray(at, at + length));
   if (view instanceof Float32Array)
     return { name, tensor: { dtype: 'float32', dims, data: view }, length };
+  if (Array.isArray(view)) throw broken(`the weight "${name}" is text`);
   const numbers = decodeNumbers(type, view, dims);
   let data = Float32Array.from(numbers);
   if (type !== 'float16') {
