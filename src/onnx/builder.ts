@@ -25,6 +25,8 @@ export class GraphBuilder {
   readonly #valueInfo = new Map<string, TensorType>();
   readonly #metadata = new Map<string, string>();
   readonly #taken = new Set<string>();
+  /** Exporters may call a node as one of its values; only generated names avoid both. */
+  readonly #nodeNames = new Set<string>();
   readonly #constants = new Map<string, string>();
   #docString = '';
   #opsets = new Map<string, number>([['', INTERNAL_OPSET]]);
@@ -47,7 +49,7 @@ export class GraphBuilder {
     for (const { name } of graph.inputs) builder.#taken.add(name);
     for (const name of graph.initializers.keys()) builder.#taken.add(name);
     for (const node of graph.nodes) {
-      builder.#taken.add(node.name);
+      builder.#nodeNames.add(node.name);
       for (const output of node.outputs) builder.#taken.add(output);
     }
     return builder;
@@ -115,7 +117,7 @@ export class GraphBuilder {
     options: NodeOptions = {},
   ): readonly string[] {
     const name = options.name ?? this.#fresh(op);
-    if (options.name !== undefined) this.#claim(name);
+    if (options.name !== undefined) this.#claimNode(name);
     const outputs =
       options.outputs ??
       Array.from({ length: count }, (_, index) =>
@@ -176,11 +178,21 @@ export class GraphBuilder {
     this.#taken.add(name);
   }
 
+  #claimNode(name: string): void {
+    invariant(
+      !this.#nodeNames.has(name),
+      `Two nodes of "${this.#name}" would be called "${name}".`,
+    );
+    this.#nodeNames.add(name);
+  }
+
   #fresh(stem: string): string {
+    const taken = (name: string) => this.#taken.has(name) || this.#nodeNames.has(name);
     let index = 0;
-    while (this.#taken.has(`${stem}_${index}`) || this.#taken.has(`${stem}_${index}_out`)) index++;
+    while (taken(`${stem}_${index}`) || taken(`${stem}_${index}_out`)) index++;
     const name = `${stem}_${index}`;
     this.#taken.add(name);
+    this.#nodeNames.add(name);
     return name;
   }
 }

@@ -5,23 +5,37 @@
 import { BYTES_PER_ELEMENT, sizeOf, storedLength } from '../core/dtype';
 import { AppError } from '../core/errors';
 import type { Graph, Node, Tensor } from './graph';
+import { subgraphsOf } from './subgraphs';
 
-/** Throws the first broken rule as `onnx/…` with node, port, expected and found in `data`. */
+/** What is seen from inside a subgraph: who makes a value. */
+type Known = ReadonlyMap<string, string>;
+
+/** Throws the first broken rule as `onnx/…` with node, op, port, expected and found in `data`. */
 export function checkGraph(graph: Graph): void {
-  const known = new Map<string, string>();
-  const define = (name: string, by: string): void => {
+  checkWithin(graph, new Map(), graph.opsets, false);
+}
+
+function checkWithin(
+  graph: Graph,
+  outer: Known,
+  opsets: ReadonlyMap<string, number>,
+  isBody: boolean,
+): void {
+  const own = new Map<string, string>();
+  const isKnown = (name: string): boolean => own.has(name) || outer.has(name);
+  const define = (name: string, by: string, at: object = {}): void => {
     if (name === '') {
       throw new AppError('onnx/no-name', `${by} has no name.`, { by });
     }
-    const other = known.get(name);
+    const other = own.get(name);
     if (other !== undefined) {
       throw new AppError(
         'onnx/duplicate-name',
         `The value "${name}" is defined twice: by ${other} and by ${by}. Names must be unique.`,
-        { name, first: other, second: by },
+        { name, first: other, second: by, expected: 'a name of its own', found: name, ...at },
       );
     }
-    known.set(name, by);
+    own.set(name, by);
   };
 
   for (const [index, input] of graph.inputs.entries()) define(input.name, `graph input ${index}`);
@@ -32,41 +46,48 @@ export function checkGraph(graph: Graph): void {
 
   const nodeNames = new Set<string>();
   for (const node of graph.nodes) {
-    if (nodeNames.has(node.name)) {
+    const { name: at, op } = node;
+    if (nodeNames.has(at)) {
       throw new AppError(
         'onnx/duplicate-name',
-        `Two nodes are called "${node.name}". Node names must be unique.`,
-        { name: node.name },
+        `Two nodes are called "${at}". Node names must be unique.`,
+        { name: at, node: at, op, expected: 'a name of its own', found: at },
       );
     }
-    nodeNames.add(node.name);
-    if (!graph.opsets.has(node.domain)) {
+    nodeNames.add(at);
+    const domain = node.domain || 'ai.onnx';
+    if (!opsets.has(node.domain)) {
       throw new AppError(
         'onnx/no-opset',
-        `Node "${node.name}" (${node.op}) is of domain "${node.domain || 'ai.onnx'}", but the model imports no opset of that domain.`,
-        { node: node.name, op: node.op, domain: node.domain },
+        `Node "${at}" (${op}) is of domain "${domain}", but the model imports no opset of that domain.`,
+        { node: at, op, domain, expected: domain, found: [...opsets.keys()] },
       );
     }
     for (const [port, input] of node.inputs.entries()) {
-      if (input !== '' && !known.has(input)) throw unknownInput(graph, node, port, input);
+      if (input !== '' && !isKnown(input)) throw unknownInput(graph, node, port, input);
+    }
+    for (const body of subgraphsOf(node)) {
+      checkWithin(body, new Map([...outer, ...own]), opsets, true);
     }
     for (const [port, output] of node.outputs.entries()) {
-      if (output !== '') define(output, `output ${port} of node "${node.name}" (${node.op})`);
+      if (output === '') continue;
+      define(output, `output ${port} of node "${at}" (${op})`, { node: at, op, port });
     }
   }
 
   const outputs = new Set<string>();
-  for (const { name } of graph.outputs) {
-    if (!known.has(name)) {
+  for (const [port, { name }] of graph.outputs.entries()) {
+    if (!isKnown(name)) {
       throw new AppError(
         'onnx/no-output',
         `The model promises an output "${name}", but no node makes it.`,
-        { name },
+        { name, port, expected: name, found: null },
       );
     }
-    if (outputs.has(name)) {
+    // A body may give the same value out twice, a model may not.
+    if (outputs.has(name) && !isBody) {
       throw new AppError('onnx/duplicate-name', `The model lists its output "${name}" twice.`, {
-        name,
+        ...{ name, port, expected: 'a name of its own', found: name },
       });
     }
     outputs.add(name);
@@ -79,7 +100,7 @@ function checkTensor(name: string, tensor: Tensor): void {
       throw new AppError(
         'onnx/dims',
         `Initializer "${name}" has the impossible shape [${tensor.dims.join(', ')}].`,
-        { name, dims: tensor.dims },
+        { name, dims: tensor.dims, expected: 'lengths of 0 or more', found: tensor.dims },
       );
     }
   }
@@ -97,7 +118,7 @@ function checkTensor(name: string, tensor: Tensor): void {
     throw new AppError(
       'onnx/dtype',
       `Initializer "${name}" says ${tensor.dtype} but holds elements of ${width ?? 'varying'} bytes.`,
-      { name, dtype: tensor.dtype },
+      { name, dtype: tensor.dtype, expected: wanted, found: width },
     );
   }
 }
@@ -105,7 +126,14 @@ function checkTensor(name: string, tensor: Tensor): void {
 /** Tells apart: nobody makes the value, a later node makes it, or the node waits for itself. */
 function unknownInput(graph: Graph, node: Node, port: number, input: string): AppError {
   const at = `Input ${port} of node "${node.name}" (${node.op})`;
-  const data = { node: node.name, op: node.op, port, input };
+  const data = {
+    node: node.name,
+    op: node.op,
+    port,
+    input,
+    expected: 'a known value',
+    found: input,
+  };
   const makers = new Map<string, Node>();
   for (const other of graph.nodes) for (const output of other.outputs) makers.set(output, other);
   const maker = makers.get(input);
@@ -131,7 +159,7 @@ function unknownInput(graph: Graph, node: Node, port: number, input: string): Ap
   }
   return new AppError(
     'onnx/order',
-    `${at} is "${input}", which node "${maker.name}" makes only later. Nodes must stand in the order in which they run.`,
+    `${at} is "${input}", which node "${maker.name}" makes only later. Nodes must stand in the order in which they run: export the model again, or sort it with onnx-graphsurgeon.`,
     { ...data, maker: maker.name },
   );
 }

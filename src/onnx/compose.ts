@@ -5,7 +5,7 @@
 import type { TensorArray } from '../core/dtype';
 import { AppError } from '../core/errors';
 import type { Dim, Graph, Node, Tensor, TensorType, ValueInfo } from './graph';
-import { readsOf, renameReads } from './subgraphs';
+import { readsOf, renameReads, subgraphsOf } from './subgraphs';
 
 export interface ConcatOptions {
   /** Outputs of the joint graph; `second` (default) keeps only those of the second graph. */
@@ -110,13 +110,14 @@ function checkOpsets(first: Graph, second: Graph): void {
   }
 }
 
-/** Every name in one graph: values and nodes. */
+/** Every name in one graph and its subgraphs: values and nodes. */
 function namesOf(graph: Graph): Set<string> {
   const names = new Set<string>(graph.initializers.keys());
   for (const input of graph.inputs) names.add(input.name);
   for (const node of graph.nodes) {
     names.add(node.name);
     for (const output of node.outputs) if (output !== '') names.add(output);
+    for (const body of subgraphsOf(node)) for (const name of namesOf(body)) names.add(name);
   }
   return names;
 }

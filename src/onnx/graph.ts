@@ -26,6 +26,11 @@ export interface TensorType {
 
 export interface ValueInfo extends TensorType {
   readonly name: string;
+  /**
+   * What the file leaves open: in subgraphs often the whole type, for outputs the number of axes. `dtype` and `dims`
+   * are placeholders then, shape inference has the true ones, and the file that is written leaves them open too.
+   */
+  readonly open?: 'type' | 'shape';
 }
 
 export type Attribute =

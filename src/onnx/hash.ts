@@ -36,7 +36,7 @@ export async function graphHash(graph: Graph): Promise<string> {
 }
 
 function portIdentity(info: ValueInfo): unknown {
-  return [info.name, info.dtype, info.dims];
+  return [info.name, info.dtype, info.dims, ...(info.open ? [info.open] : [])];
 }
 
 async function tensorIdentity(tensor: Tensor): Promise<unknown> {

@@ -30,7 +30,26 @@ export const GRAPH = {
   valueInfo: 13,
   sparseInitializer: 15,
 } as const;
-export const NODE = { input: 1, output: 2, name: 3, op: 4, attribute: 5, domain: 7 } as const;
+export const NODE = {
+  input: 1,
+  output: 2,
+  name: 3,
+  op: 4,
+  attribute: 5,
+  domain: 7,
+  overload: 8,
+} as const;
+export const FUNCTION = {
+  name: 1,
+  input: 4,
+  output: 5,
+  attribute: 6,
+  node: 7,
+  opsetImport: 9,
+  domain: 10,
+  attributeProto: 11,
+  overload: 13,
+} as const;
 export const ATTRIBUTE = {
   name: 1,
   float: 2,
@@ -89,8 +108,8 @@ export function dtypeOf(code: number): DType | undefined {
   return DTYPE_OF.get(code);
 }
 
-export const OPSET_RANGE = [7, INTERNAL_OPSET] as const;
-export const IR_RANGE = [3, 11] as const;
+export const OPSET_RANGE = [7, 24] as const;
+export const IR_RANGE = [3, 14] as const;
 /** No export goes below this opset: every runtime in use reads it. */
 const EXPORT_FLOOR = 17;
 

@@ -13,6 +13,20 @@ export function subgraphsOf(node: Node): Graph[] {
   return found;
 }
 
+/** Applies `change` to the subgraphs of a node; the same node where it has none. */
+export function mapSubgraphs(node: Node, change: (graph: Graph) => Graph): Node {
+  if (subgraphsOf(node).length === 0) return node;
+  const attributes = new Map<string, Attribute>();
+  for (const [name, attribute] of node.attributes) {
+    if (attribute.type === 'graph') {
+      attributes.set(name, { type: 'graph', value: change(attribute.value) });
+    } else if (attribute.type === 'graphs') {
+      attributes.set(name, { type: 'graphs', value: attribute.value.map(change) });
+    } else attributes.set(name, attribute);
+  }
+  return { ...node, attributes };
+}
+
 /** Names that a subgraph uses and does not define. */
 export function capturedBy(graph: Graph): Set<string> {
   const own = new Set<string>(graph.initializers.keys());
@@ -34,19 +48,7 @@ export function readsOf(node: Node): string[] {
 /** The node with other names for what it reads, inside its subgraphs too. */
 export function renameReads(node: Node, names: ReadonlyMap<string, string>): Node {
   const inputs = node.inputs.map((name) => names.get(name) ?? name);
-  if (subgraphsOf(node).length === 0) return { ...node, inputs };
-  const attributes = new Map<string, Attribute>();
-  for (const [key, attribute] of node.attributes) {
-    if (attribute.type === 'graph') {
-      attributes.set(key, { type: 'graph', value: renameCaptured(attribute.value, names) });
-    } else if (attribute.type === 'graphs') {
-      const value = attribute.value.map((graph) => renameCaptured(graph, names));
-      attributes.set(key, { type: 'graphs', value });
-    } else {
-      attributes.set(key, attribute);
-    }
-  }
-  return { ...node, inputs, attributes };
+  return { ...mapSubgraphs(node, (graph) => renameCaptured(graph, names)), inputs };
 }
 
 function renameCaptured(graph: Graph, names: ReadonlyMap<string, string>): Graph {

@@ -76,6 +76,14 @@ export class WireReader {
     return this.bytes.subarray(at, at + length);
   }
 
+  /** The payload of this length-delimited field, without moving past it. */
+  peekPayload(): Uint8Array {
+    const at = this.#position;
+    const payload = this.payload();
+    this.#position = at;
+    return payload;
+  }
+
   message(what: string): WireReader {
     this.expect(WIRE.length);
     this.#spend();

@@ -21,6 +21,7 @@ import {
   TYPE,
   VALUE,
 } from './schema';
+import { subgraphsOf } from './subgraphs';
 import { writeTensor } from './tensor-wire';
 import { WireWriter } from './wire';
 
@@ -62,6 +63,7 @@ export function writeModel(graph: Graph, options: WriteOptions = {}): Uint8Array
 
 function refuseTraining(graph: Graph): void {
   for (const node of graph.nodes) {
+    subgraphsOf(node).forEach(refuseTraining);
     if (node.domain === TRAINING_DOMAIN) {
       throw new AppError(
         'onnx/training-node',
@@ -75,14 +77,21 @@ function refuseTraining(graph: Graph): void {
 /** ai.onnx first, then the other domains that nodes use, by name. */
 export function usedOpsets(graph: Graph, opset: number): [string, number][] {
   const domains = new Set<string>();
-  for (const { domain } of graph.nodes) if (domain !== '') domains.add(domain);
+  collectDomains(graph, domains);
   const others = [...domains]
     .sort()
     .map((domain): [string, number] => [domain, graph.opsets.get(domain) ?? 1]);
   return [['', opset], ...others];
 }
 
-function writeGraph(graph: Graph): WireWriter {
+function collectDomains(graph: Graph, to: Set<string>): void {
+  for (const node of graph.nodes) {
+    if (node.domain !== '') to.add(node.domain);
+    for (const body of subgraphsOf(node)) collectDomains(body, to);
+  }
+}
+
+function writeGraph(graph: Graph, isBody = false): WireWriter {
   const writer = new WireWriter();
   for (const node of graph.nodes) writer.message(GRAPH.node, writeNode(node));
   // Runtimes insist on a name.
@@ -90,6 +99,7 @@ function writeGraph(graph: Graph): WireWriter {
   for (const [name, tensor] of graph.initializers) {
     writer.message(GRAPH.initializer, writeTensor(tensor, name));
   }
+  if (isBody) writer.optionalString(GRAPH.docString, graph.docString);
   for (const input of graph.inputs) writer.message(GRAPH.input, writeValueInfo(input));
   for (const output of graph.outputs) writer.message(GRAPH.output, writeValueInfo(output));
   for (const [name, type] of graph.valueInfo) {
@@ -135,14 +145,18 @@ function writeAttribute(name: string, attribute: Attribute): WireWriter {
       }
       return writer;
     case 'graph':
-      return writer.message(ATTRIBUTE.graph, writeGraph(attribute.value));
+      return writer.message(ATTRIBUTE.graph, writeGraph(attribute.value, true));
     case 'graphs':
-      for (const graph of attribute.value) writer.message(ATTRIBUTE.graphs, writeGraph(graph));
+      for (const graph of attribute.value) {
+        writer.message(ATTRIBUTE.graphs, writeGraph(graph, true));
+      }
       return writer;
   }
 }
 
 function writeValueInfo(info: ValueInfo): WireWriter {
+  const named = new WireWriter().string(VALUE.name, info.name);
+  if (info.open === 'type') return named;
   const shape = new WireWriter();
   for (const dim of info.dims) {
     const length = new WireWriter();
@@ -150,10 +164,7 @@ function writeValueInfo(info: ValueInfo): WireWriter {
     else if (!dim.startsWith('?')) length.string(DIM.param, dim);
     shape.message(TYPE.dim, length);
   }
-  const tensor = new WireWriter()
-    .int(TYPE.elementType, DTYPE_CODE[info.dtype])
-    .message(TYPE.shape, shape);
-  return new WireWriter()
-    .string(VALUE.name, info.name)
-    .message(VALUE.type, new WireWriter().message(TYPE.tensor, tensor));
+  const tensor = new WireWriter().int(TYPE.elementType, DTYPE_CODE[info.dtype]);
+  if (info.open !== 'shape') tensor.message(TYPE.shape, shape);
+  return named.message(VALUE.type, new WireWriter().message(TYPE.tensor, tensor));
 }

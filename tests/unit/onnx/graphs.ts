@@ -84,6 +84,26 @@ const SAMPLES: readonly (readonly [DType, TensorArray])[] = [
   ['float8e8m0', Uint8Array.of(0, 255, 127, 1)],
 ];
 
+/** A body that reads `x` from around it, with an output of unknown shape and a weight of its own. */
+function branch(op: string): Graph {
+  const builder = new GraphBuilder(`branch ${op}`);
+  const own = builder.initializer('own', {
+    dtype: 'float32',
+    dims: [1],
+    data: Float32Array.of(2),
+  });
+  const sum = builder.node('Add', ['x', own]);
+  builder.node(op, [sum], {}, { outputs: ['result'] });
+  const outputs: Graph['outputs'] = [
+    { name: 'result', dtype: 'float32', dims: [], open: op === 'Neg' ? 'type' : 'shape' },
+  ];
+  const opsets = new Map([
+    ['', 23],
+    ['com.microsoft', 1],
+  ]);
+  return { ...builder.build(), outputs, opsets, docString: 'A body.' };
+}
+
 /** Every element type, every kind of attribute, omitted inputs, symbolic and unnamed lengths. */
 export function everything(): Graph {
   const builder = new GraphBuilder('everything');
@@ -115,6 +135,25 @@ export function everything(): Graph {
     { domain: 'com.microsoft' },
   );
   builder.nodes('Split', [first, 'scalar'], 2, {}, { outputs: ['left', ''] });
+  builder.nodes(
+    'If',
+    ['all.bool'],
+    1,
+    { then_branch: attr.graph(branch('Neg')), else_branch: attr.graph(branch('Abs')) },
+    { outputs: ['either'] },
+  );
+  builder.node(
+    'Several',
+    ['x'],
+    {
+      graphs: { type: 'graphs', value: [branch('Neg')] },
+      tensors: {
+        type: 'tensors',
+        value: [{ dtype: 'int4', dims: [3], data: Uint8Array.of(0x21, 0x0f) }],
+      },
+    },
+    { domain: 'com.microsoft' },
+  );
   builder.output('left', 'float32', ['batch', 2, 'time']);
   builder.metadata('', 'empty key');
   builder.metadata('mask:x', '{"ratio":0.5}');

@@ -76,7 +76,7 @@ const CORPUS: Record<string, readonly [file: Uint8Array, code: string, says: Reg
   ],
   'a group': [varint(0x08, 8, 0x3b, 0x3c), 'onnx/malformed', /wire type 3/],
   'field number 0': [varint(0x00, 0x01), 'onnx/malformed', /field number/],
-  '10,000 nested graphs': [nested(10_000), 'onnx/unsupported', /If, Loop or Scan/],
+  '10,000 nested graphs': [nested(10_000), 'onnx/too-deep', /If, Loop, Scan/],
   'millions of tiny nodes': [
     w().int(1, 8).bytes(7, tinyNodes(250_001)).finish(),
     'onnx/too-large',
@@ -93,10 +93,10 @@ const CORPUS: Record<string, readonly [file: Uint8Array, code: string, says: Reg
     'onnx/no-opset',
     /imports no opset/,
   ],
-  functions: [
+  'a function without a name': [
     w().int(1, 8).message(7, io()).message(25, w()).finish(),
-    'onnx/unsupported',
-    /functions/,
+    'onnx/malformed',
+    /function/,
   ],
   'dims that overflow': [
     model(io().message(5, weight('w', [2 ** 31, 2 ** 31, 2 ** 31], 8))),
@@ -134,7 +134,7 @@ const CORPUS: Record<string, readonly [file: Uint8Array, code: string, says: Reg
   'external data': [
     model(io().message(5, w().int(1, 4).int(2, 1).string(8, 'w').message(13, w()).int(14, 1))),
     'onnx/external-data',
-    /one file/,
+    /not a path/,
   ],
   'a path in external data': [
     model(
@@ -144,7 +144,7 @@ const CORPUS: Record<string, readonly [file: Uint8Array, code: string, says: Reg
       ),
     ),
     'onnx/external-data',
-    /one file/,
+    /"..\/..\/etc\/passwd", which is not a path/,
   ],
   'two weights of one name': [
     model(

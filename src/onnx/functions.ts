@@ -1,0 +1,298 @@
+/**
+ * Model-local functions (FunctionProto): a node may call a list of nodes that the model defines itself. They are
+ * written out at each call, with the call's attributes in the places that refer to them and names made unique. A
+ * small file can ask for astronomically many nodes by functions that call one another, so there is a limit.
+ */
+import { AppError } from '../core/errors';
+import type { Attribute, Graph, Node } from './graph';
+import { namedNodes, plainDomain, readAttribute, readNode, readOpset } from './read-graph';
+import type { ReadContext, SourceNode } from './read-graph';
+import { FUNCTION } from './schema';
+import { mapSubgraphs, subgraphsOf } from './subgraphs';
+import type { WireReader } from './wire';
+
+/** Nodes and calls after writing out; ten times the largest language models as exporters write them. */
+const MAX_NODES = 200_000;
+
+export interface ModelFunction {
+  readonly name: string;
+  readonly domain: string;
+  readonly overload: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly defaults: ReadonlyMap<string, Attribute>;
+  readonly nodes: readonly SourceNode[];
+  readonly opsets: ReadonlyMap<string, number>;
+}
+
+export function readFunction(reader: WireReader, context: ReadContext): ModelFunction {
+  let name = '';
+  let domain = '';
+  let overload = '';
+  const inputs: string[] = [];
+  const outputs: string[] = [];
+  const defaults = new Map<string, Attribute>();
+  const nodes: SourceNode[] = [];
+  const opsets = new Map<string, number>();
+  while (reader.next()) {
+    switch (reader.field) {
+      case FUNCTION.name:
+        name = reader.string();
+        break;
+      case FUNCTION.domain:
+        domain = plainDomain(reader.string());
+        break;
+      case FUNCTION.overload:
+        overload = reader.string();
+        break;
+      case FUNCTION.input:
+        inputs.push(reader.string());
+        break;
+      case FUNCTION.output:
+        outputs.push(reader.string());
+        break;
+      case FUNCTION.attributeProto: {
+        const read = readAttribute(reader.message(`a default of ${reader.what}`), context);
+        if ('value' in read) defaults.set(read.name, read.value);
+        break;
+      }
+      case FUNCTION.node:
+        nodes.push(readNode(reader.message(`node ${nodes.length} of ${reader.what}`), context));
+        break;
+      case FUNCTION.opsetImport: {
+        const [own, version] = readOpset(reader.message(`an opset import of ${reader.what}`));
+        opsets.set(own, version);
+        break;
+      }
+      default:
+        reader.skip();
+    }
+  }
+  if (name === '') throw reader.malformed('a function without a name');
+  return { name, domain, overload, inputs, outputs, defaults, nodes: namedNodes(nodes), opsets };
+}
+
+export interface Inlined {
+  readonly graph: Graph;
+  /** Opset of ai.onnx that a node is written in, where that is not the model's. */
+  opsetOf(node: Node): number | undefined;
+}
+
+/** Where a list of nodes is written out: in the model's graph, or in a call. */
+interface Frame {
+  /** Name in the function -> name in the graph; undefined in the model's own graph, where names stay. */
+  readonly values: Map<string, string> | undefined;
+  readonly prefix: string;
+  readonly attributes: ReadonlyMap<string, Attribute>;
+  readonly opset: number | undefined;
+  /** Functions whose calls surround this one. */
+  readonly stack: readonly ModelFunction[];
+}
+
+export function inlineFunctions(graph: Graph, functions: readonly ModelFunction[]): Inlined {
+  const inliner = new Inliner(graph, functions);
+  return { graph: inliner.run(), opsetOf: (node) => inliner.opsets.get(node) };
+}
+
+class Inliner {
+  readonly opsets = new WeakMap<Node, number>();
+  readonly #functions = new Map<string, ModelFunction>();
+  readonly #domains: Map<string, number>;
+  readonly #taken = new Set<string>();
+  #left = MAX_NODES;
+
+  constructor(
+    readonly graph: Graph,
+    functions: readonly ModelFunction[],
+  ) {
+    this.#domains = new Map(graph.opsets);
+    for (const own of functions) {
+      this.#functions.set(keyOf(own.domain, own.name, own.overload), own);
+    }
+    this.#collectNames(graph);
+  }
+
+  run(): Graph {
+    const top: Frame = {
+      ...{ values: undefined, prefix: '', attributes: new Map(), opset: undefined, stack: [] },
+    };
+    const nodes = this.#nodes(this.graph.nodes, top);
+    // Domains of functions that have been written out are no longer anybody's.
+    const used = new Set(['']);
+    collectDomains(nodes, used);
+    const opsets = new Map([...this.#domains].filter(([domain]) => used.has(domain)));
+    return withOpsets({ ...this.graph, nodes }, opsets);
+  }
+
+  #collectNames(graph: Graph): void {
+    for (const { name } of graph.inputs) this.#taken.add(name);
+    for (const name of graph.initializers.keys()) this.#taken.add(name);
+    for (const node of graph.nodes) {
+      this.#taken.add(node.name);
+      for (const name of node.outputs) this.#taken.add(name);
+      for (const body of subgraphsOf(node)) this.#collectNames(body);
+    }
+  }
+
+  #fresh(stem: string): string {
+    let name = stem;
+    for (let index = 1; this.#taken.has(name); index++) name = `${stem}_${index}`;
+    this.#taken.add(name);
+    return name;
+  }
+
+  #nodes(nodes: readonly SourceNode[], frame: Frame): Node[] {
+    const out: Node[] = [];
+    for (const node of nodes) this.#emit(node, frame, out);
+    return out;
+  }
+
+  #emit(source: SourceNode, frame: Frame, out: Node[]): void {
+    if (--this.#left < 0) {
+      throw new AppError(
+        'onnx/too-large',
+        `The functions of this model come to more than ${MAX_NODES} nodes when they are written out, more than any model that runs here.`,
+        { limit: MAX_NODES },
+      );
+    }
+    const { values } = frame;
+    const named = (name: string): string => values?.get(name) ?? name;
+    const inputs = source.inputs.map(named);
+    const outputs = source.outputs.map((name) => {
+      if (name !== '' && values && !values.has(name)) {
+        values.set(name, this.#fresh(`${frame.prefix}/${name}`));
+      }
+      return named(name);
+    });
+    const { op, domain } = source;
+    const node: Node = mapSubgraphs(
+      {
+        name: values ? this.#fresh(`${frame.prefix}/${source.name}`) : source.name,
+        ...{ op, domain, inputs, outputs, attributes: resolved(source, frame) },
+      },
+      (body) => this.#body(body, frame),
+    );
+    const called = this.#functions.get(keyOf(domain, op, source.overload ?? ''));
+    if (called) {
+      this.#call(node, called, frame, out);
+      return;
+    }
+    if (domain === '' && frame.opset !== undefined) this.opsets.set(node, frame.opset);
+    out.push(node);
+  }
+
+  #call(node: Node, called: ModelFunction, frame: Frame, out: Node[]): void {
+    const { name, op } = node;
+    if (frame.stack.includes(called)) {
+      throw new AppError(
+        'onnx/function',
+        `The function ${op} of this model calls itself, by node "${name}". Export the model again.`,
+        { node: name, op },
+      );
+    }
+    if (node.inputs.length > called.inputs.length || node.outputs.length > called.outputs.length) {
+      const expected = `${called.inputs.length} inputs and ${called.outputs.length} outputs at most`;
+      const found = `${node.inputs.length} and ${node.outputs.length}`;
+      throw new AppError(
+        'onnx/function',
+        `Node "${name}" calls the model's function ${op}, which takes ${expected}, with ${found}.`,
+        { node: name, op, expected, found },
+      );
+    }
+    const values = new Map<string, string>();
+    called.inputs.forEach((formal, index) => values.set(formal, node.inputs[index] ?? ''));
+    const made = new Set(called.nodes.flatMap((inner) => inner.outputs));
+    const passed: Node[] = [];
+    called.outputs.forEach((formal, index) => {
+      const actual = node.outputs[index] ?? '';
+      if (actual === '') return;
+      if (made.has(formal)) values.set(formal, actual);
+      else {
+        // An output that is an input handed through.
+        passed.push({
+          name: this.#fresh(`${name}/${formal}`),
+          ...{ op: 'Identity', domain: '', attributes: new Map<string, Attribute>() },
+          inputs: [values.get(formal) ?? formal],
+          outputs: [actual],
+        });
+      }
+    });
+    for (const [domain, version] of called.opsets) {
+      if (!this.#domains.has(domain)) this.#domains.set(domain, version);
+    }
+    const own = called.opsets.get('');
+    const inner: Frame = {
+      values,
+      prefix: name,
+      attributes: new Map([...called.defaults, ...node.attributes]),
+      opset: own === this.graph.opsets.get('') ? undefined : own,
+      stack: [...frame.stack, called],
+    };
+    out.push(...this.#nodes(called.nodes, inner), ...passed);
+  }
+
+  /** A subgraph: its own names are made unique too when it stands in a function. */
+  #body(graph: Graph, frame: Frame): Graph {
+    if (!frame.values) return { ...graph, nodes: this.#nodes(graph.nodes, frame) };
+    const values = new Map(frame.values);
+    const define = (name: string): string => {
+      const fresh = this.#fresh(`${frame.prefix}/${name}`);
+      values.set(name, fresh);
+      return fresh;
+    };
+    const inputs = graph.inputs.map((info) => ({ ...info, name: define(info.name) }));
+    const initializers = new Map(
+      [...graph.initializers].map(([name, tensor]) => [define(name), tensor]),
+    );
+    // What the body makes itself hides a value of that name around it.
+    for (const node of graph.nodes) for (const name of node.outputs) if (name !== '') define(name);
+    const nodes = this.#nodes(graph.nodes, { ...frame, values });
+    const named = (name: string): string => values.get(name) ?? name;
+    return {
+      ...graph,
+      ...{ inputs, initializers, nodes },
+      outputs: graph.outputs.map((info) => ({ ...info, name: named(info.name) })),
+      valueInfo: new Map([...graph.valueInfo].map(([name, type]) => [named(name), type])),
+    };
+  }
+}
+
+function keyOf(domain: string, name: string, overload: string): string {
+  return `${domain}\n${name}\n${overload}`;
+}
+
+/** The attributes of a node, with those of the call in the places that refer to them. */
+function resolved(source: SourceNode, frame: Frame): ReadonlyMap<string, Attribute> {
+  if (!source.references) return source.attributes;
+  if (!frame.values) {
+    const [name = ''] = source.references.keys();
+    throw new AppError(
+      'onnx/function',
+      `Attribute "${name}" of node "${source.name}" (${source.op}) refers to a function's attribute, but stands in no function.`,
+      { node: source.name, op: source.op, port: name },
+    );
+  }
+  const attributes = new Map(source.attributes);
+  for (const [name, reference] of source.references) {
+    const value = frame.attributes.get(reference);
+    // An optional attribute that the call leaves out is left out here, too.
+    if (value) attributes.set(name, value);
+  }
+  return attributes;
+}
+
+function collectDomains(nodes: readonly Node[], to: Set<string>): void {
+  for (const node of nodes) {
+    to.add(node.domain);
+    for (const body of subgraphsOf(node)) collectDomains(body.nodes, to);
+  }
+}
+
+/** The graph and all its subgraphs with these opsets. */
+export function withOpsets(graph: Graph, opsets: ReadonlyMap<string, number>): Graph {
+  return {
+    ...graph,
+    opsets,
+    nodes: graph.nodes.map((node) => mapSubgraphs(node, (body) => withOpsets(body, opsets))),
+  };
+}
