@@ -4,15 +4,16 @@ import * as Comlink from 'comlink';
 import { AppError } from '../src/core/errors';
 import { createDataApi } from '../src/data/api';
 import { installErrorCodec } from '../src/protocol/errors';
-import type { SpawnedParser } from '../src/data/api';
+import type { FileParser, SpawnedParser } from '../src/data/api';
 import type { DataStore } from '../src/data/dataset';
-import type { ParserApi } from '../src/data/readers/table';
 
 installErrorCodec(Comlink.transferHandlers);
 
 function openStore(port: MessagePort): DataStore {
-  const { putChunk, getChunk, putDataset, getDataset } = Comlink.wrap<DataStore>(port);
-  return { putChunk: (b) => putChunk(Comlink.transfer(b, [b])), getChunk, putDataset, getDataset };
+  const store = Comlink.wrap<DataStore>(port);
+  const { getChunk, putDataset, getDataset, discardChunks } = store;
+  const putChunk: DataStore['putChunk'] = (b) => store.putChunk(Comlink.transfer(b, [b]));
+  return { putChunk, getChunk, putDataset, getDataset, discardChunks };
 }
 
 function spawnParser(): SpawnedParser {
@@ -21,11 +22,11 @@ function spawnParser(): SpawnedParser {
     worker.onerror = () =>
       reject(new AppError('data/parser-died', 'Reading failed. Choose the file again.'));
   });
-  const { parseTable, parseCells } = Comlink.wrap<ParserApi>(worker);
-  const api: ParserApi = {
-    parseTable: (file, onProgress) => parseTable(file, Comlink.proxy(onProgress)),
-    parseCells: (file, onProgress) => parseCells(file, Comlink.proxy(onProgress)),
-  };
+  const remote = Comlink.wrap<FileParser>(worker);
+  const { openZip, measurePicture, decodePicture, cutSheet } = remote;
+  const parseTable: FileParser['parseTable'] = (f, on) => remote.parseTable(f, Comlink.proxy(on));
+  const parseCells: FileParser['parseCells'] = (f, on) => remote.parseCells(f, Comlink.proxy(on));
+  const api = { parseTable, parseCells, openZip, measurePicture, decodePicture, cutSheet };
   return { api, failed, terminate: () => worker.terminate() };
 }
 

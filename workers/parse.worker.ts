@@ -1,18 +1,26 @@
-/** One file's parser, thrown away afterwards: a hostile file can harm nothing but this worker. */
+/** One file's or folder's parser, thrown away afterwards: hostile files can harm nothing but this worker. */
 import '../src/core/trusted-types';
 import * as Comlink from 'comlink';
 import { installErrorCodec } from '../src/protocol/errors';
+import { createPictureParser } from '../src/data/pictures/decode';
 import { buffersOf, parseCells, parseTable } from '../src/data/readers/table';
-import type { ParserApi } from '../src/data/readers/table';
+import type { FileParser } from '../src/data/api';
 
 installErrorCodec(Comlink.transferHandlers);
 
-const api: ParserApi = {
+const pictures = createPictureParser();
+
+const api: FileParser = {
   async parseTable(file, onProgress) {
     const table = await parseTable(file, onProgress);
     return Comlink.transfer(table, buffersOf(table));
   },
   parseCells: (file, onProgress) => parseCells(file, onProgress),
+  ...pictures,
+  async decodePicture(picture, spec) {
+    const decoded = await pictures.decodePicture(picture, spec);
+    return Comlink.transfer(decoded, [decoded.pixels.buffer]);
+  },
 };
 
 Comlink.expose(api);

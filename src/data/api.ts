@@ -8,25 +8,32 @@ import { featureSource } from './batches/features';
 import { serveOnPort } from './batches/serve';
 import { Calls } from './calls';
 import { DatasetCache, storeImages, storeTable } from './dataset';
-import { readHeader, readPictures } from './embedded';
+import { importSheets, readHeader, readPictures } from './embedded';
 import { columnFindings, inspectDataset } from './findings';
 import { readPart } from './part';
 import { predictionTable } from './predict';
 import { Preparations, describePrepared } from './prepare';
+import { importPictures } from './pictures/intake';
+import { pictureInput } from './pictures/one';
+import { surveyPictures } from './pictures/survey';
 import { parseTable } from './readers/table';
 import { compileRecipe } from './recipe/compile';
 import { readImages, readRows } from './rows';
 import { summarise } from './summary';
 import { suggestTarget } from './target';
 import type { DataApi, ImportResult, OnProgress } from '../protocol/api';
-import type { DataSource } from '../protocol/entities';
-import type { DataStore } from './dataset';
+import type { DataSource, Id } from '../protocol/entities';
+import type { DataStore, ImageData } from './dataset';
 import type { ReadStatic } from './embedded';
+import type { PictureParser } from './pictures/decode';
 import type { ParsedTable, ParserApi } from './readers/table';
+
+/** Everything that reads a file of a person's. */
+export type FileParser = ParserApi & PictureParser;
 
 /** A parser of its own for one file, disposable because the file is hostile until parsed. */
 export interface SpawnedParser {
-  readonly api: ParserApi;
+  readonly api: FileParser;
   /** Rejects when the parser dies without an answer. */
   readonly failed: Promise<never>;
   terminate(): void;
@@ -54,12 +61,24 @@ export function createDataApi(host: DataHost): DataApi {
   };
 
   /** Runs `use` on a fresh parser that ends with the call. */
-  const parsed = <T>(callId: string, use: (api: ParserApi) => Promise<T>): Promise<T> =>
+  const parsed = <T>(
+    callId: string,
+    use: (api: FileParser, onStop: (stop: () => void) => void) => Promise<T>,
+  ): Promise<T> =>
     calls.run(callId, (onStop) => {
       const parser = host.spawnParser();
       onStop(() => parser.terminate());
-      return Promise.race([use(parser.api), parser.failed]);
+      return Promise.race([use(parser.api, onStop), parser.failed]);
     });
+
+  const baseOf = async (id: Id | undefined): Promise<ImageData | null> => {
+    const dataset = id === undefined ? null : await opened(datasets).get(id);
+    if (dataset === null || dataset.type === 'images') return dataset;
+    throw new AppError(
+      'data/not-images',
+      `"${dataset.manifest.name}" is a table; pictures cannot be added to it.`,
+    );
+  };
 
   const keepTable = async (
     table: ParsedTable,
@@ -85,9 +104,15 @@ export function createDataApi(host: DataHost): DataApi {
       return keepTable(table, tableName(source.name), source, onProgress);
     },
     importEmbedded(callId, name, onProgress) {
-      return calls.run(callId, async () => {
+      return calls.run(callId, async (onStop) => {
         onProgress({ label: 'Loading the sample' });
         const header = await readHeader(host.readStatic, name);
+        if ('sheets' in header) {
+          const parser = host.spawnParser();
+          onStop(() => parser.terminate());
+          const work = importSheets(opened(store), host.readStatic, parser.api, header, onProgress);
+          return Promise.race([work, parser.failed]);
+        }
         const { licence, origin } = header;
         const source: DataSource = { kind: 'embedded', name, licence, origin };
         if (header.type === 'table') {
@@ -103,6 +128,15 @@ export function createDataApi(host: DataHost): DataApi {
         return { dataset, findings: [], understood: [`${rows} pictures of ${height} × ${width}`] };
       });
     },
+    surveyPictures: (callId, source, onProgress) =>
+      parsed(callId, (api) => surveyPictures(source, api, onProgress)),
+    importPictures(callId, source, options, onProgress) {
+      return parsed(callId, async (parser, onStop) => {
+        const intake = { store: opened(store), parser, base: await baseOf(options.addTo), onStop };
+        return importPictures(intake, source, options, onProgress);
+      });
+    },
+    readPicture: (callId, file, recipe) => parsed(callId, (api) => pictureInput(api, file, recipe)),
     cancel: (callId) => calls.cancel(callId),
     async summarise(datasetId, target) {
       return summarise(await opened(datasets).get(datasetId), target);

@@ -18,7 +18,10 @@ import type { ColumnValues } from './readers/columns';
 import type { ParsedColumn, ParsedTable } from './readers/table';
 
 /** What the data part needs of the store; a Map does in tests. */
-export type DataStore = Pick<StoreApi, 'putChunk' | 'getChunk' | 'putDataset' | 'getDataset'>;
+export type DataStore = Pick<
+  StoreApi,
+  'putChunk' | 'getChunk' | 'putDataset' | 'getDataset' | 'discardChunks'
+>;
 
 export type Column = ColumnValues & { readonly manifest: ColumnManifest };
 
@@ -35,6 +38,8 @@ export interface ImageData {
   readonly manifest: ImagesManifest;
   readonly pixels: Uint8Array; // [rows, channels, height, width]
   readonly labels: Uint8Array; // [rows]
+  /** Which group each picture comes from, where they came in groups. */
+  readonly groups: { readonly names: readonly string[]; readonly codes: Uint8Array } | null;
 }
 
 export type Dataset = TableData | ImageData;
@@ -90,9 +95,22 @@ async function openDataset(store: DataStore, id: Id): Promise<Dataset> {
     const { rows, channels, height, width, classes } = manifest;
     const pixels = new Uint8Array(await joined(store, manifest.pixels));
     const labels = new Uint8Array(await joined(store, manifest.labels));
-    const fits = pixels.length === rows * channels * height * width && labels.length === rows;
-    if (!fits || labels.some((label) => label >= classes.length)) throw damaged(manifest.name);
-    return { type: 'images', id, manifest, pixels, labels };
+    const groups = manifest.groups && {
+      names: manifest.groups.names,
+      codes: new Uint8Array(await joined(store, manifest.groups.chunks)),
+    };
+    const fits =
+      pixels.length === rows * channels * height * width &&
+      labels.length === rows &&
+      (groups === undefined || groups.codes.length === rows);
+    if (
+      !fits ||
+      labels.some((label) => label >= classes.length) ||
+      groups?.codes.some((code) => code >= groups.names.length)
+    ) {
+      throw damaged(manifest.name);
+    }
+    return { type: 'images', id, manifest, pixels, labels, groups: groups ?? null };
   }
   const loaded = new Map<string, Promise<Column>>();
   return {
@@ -157,7 +175,7 @@ async function joined(store: DataStore, refs: readonly ChunkRef[]): Promise<Arra
   return all.buffer;
 }
 
-async function putBytes(store: DataStore, bytes: Uint8Array): Promise<ChunkRef[]> {
+export async function putBytes(store: DataStore, bytes: Uint8Array): Promise<ChunkRef[]> {
   const refs: ChunkRef[] = [];
   for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
     // The chunk is transferred away, so it has to be a buffer of its own.

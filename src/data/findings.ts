@@ -1,13 +1,15 @@
 /** What is said before training: columns left out and why, and warnings about rows, classes and leaks. */
 import { planColumns, tooLargeForFloat32 } from './columns-plan';
-import { listed } from './dataset';
+import { IMAGE_TARGET, listed } from './dataset';
 import { tooLarge } from './recipe/fit';
+import { groupsOf } from './prepare';
 import { LEAST_PER_CLASS, splitRows } from './split';
 import { suspiciousColumns } from './suspicious';
 import { readTarget } from './target';
 import { classCounts } from './batches/batches';
 import type { Inspection } from '../protocol/api';
-import type { DataFinding, RunConfig, TableManifest } from '../protocol/entities';
+import { LEAST_PICTURES } from './pictures/limits';
+import type { DataFinding, ImagesManifest, RunConfig, TableManifest } from '../protocol/entities';
 import type { Dataset, TableData } from './dataset';
 import type { PlannedColumn } from './columns-plan';
 import type { Target } from './target';
@@ -23,6 +25,45 @@ export function columnFindings(table: TableManifest): DataFinding[] {
   return findings;
 }
 
+/** Findings of pictures: what was left out of the folder, and what is odd about the rest. */
+export function pictureFindings(
+  { classes, intake }: ImagesManifest,
+  counts: readonly number[],
+): DataFinding[] {
+  const findings: DataFinding[] = [];
+  const small = classes.filter((_, index) => (counts[index] ?? 0) < LEAST_PICTURES);
+  if (small.length > 0) {
+    findings.push({
+      code: 'small-class',
+      column: IMAGE_TARGET,
+      message: `${listed(small)} ${small.length === 1 ? 'has' : 'have'} fewer than ${LEAST_PICTURES} pictures, too few to learn from and to check. Bring more of ${small.length === 1 ? 'it' : 'them'}.`,
+    });
+  }
+  if (!intake) return findings;
+  const { leftOut, leftOutCount, duplicates, contradictions } = intake;
+  if (leftOutCount > 0) {
+    const named = leftOut.slice(0, 3).map(({ name, reason }) => `"${name}": ${reason}`);
+    const more = leftOutCount > named.length ? ` And ${leftOutCount - named.length} more.` : '';
+    findings.push({
+      code: 'left-out',
+      message: `${leftOutCount} ${leftOutCount === 1 ? 'file was' : 'files were'} left out. ${named.join(' ')}${more}`,
+    });
+  }
+  if (duplicates > 0) {
+    findings.push({
+      code: 'duplicates',
+      message: `${duplicates} ${duplicates === 1 ? 'picture equals another one' : 'pictures equal another one'}, pixel for pixel. One in training and its copy in the test part make scores look better than they are.`,
+    });
+  }
+  if (contradictions > 0) {
+    findings.push({
+      code: 'contradictions',
+      message: `${contradictions} of them ${contradictions === 1 ? 'stands' : 'stand'} in two different classes. Nothing can learn which is right; remove one of each.`,
+    });
+  }
+  return findings;
+}
+
 export async function inspectDataset(dataset: Dataset, config: InspectConfig): Promise<Inspection> {
   const target = await readTarget(dataset, config);
   const usable = target.values.reduce((sum, value) => sum + (Number.isNaN(value) ? 0 : 1), 0);
@@ -30,10 +71,14 @@ export async function inspectDataset(dataset: Dataset, config: InspectConfig): P
   const findings: DataFinding[] = [];
   if (setAside > 0) findings.push(missingTarget(target.column, setAside));
   if (usable < FEW_ROWS) findings.push(fewRows(usable));
-  findings.push(...smallClasses(target));
+  if (dataset.type === 'table') findings.push(...smallClasses(target));
+  else {
+    const every = Uint32Array.from(target.values, (_, row) => row);
+    findings.push(...pictureFindings(dataset.manifest, classCounts(target, every)));
+  }
   const features =
     dataset.type === 'table' ? await tableFeatures(dataset, target, config, findings) : [];
-  const parts = splitRows(target, config.split);
+  const parts = splitRows(target, config.split, groupsOf(dataset));
   return {
     features,
     findings,

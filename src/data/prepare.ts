@@ -10,7 +10,7 @@ import type { Prepared } from '../protocol/api';
 import type { RunConfig } from '../protocol/entities';
 import type { Dataset, DatasetCache } from './dataset';
 import type { Fitted } from './recipe/fit';
-import type { Parts } from './split';
+import type { Parts, RowGroups } from './split';
 import type { Target } from './target';
 
 export interface PreparedData {
@@ -46,10 +46,15 @@ export class Preparations {
   async #prepare(config: DataConfig): Promise<PreparedData> {
     const dataset = await this.#datasets.get(config.datasetId);
     const target = await readTarget(dataset, config);
-    const parts = splitRows(target, config.split);
+    const parts = splitRows(target, config.split, groupsOf(dataset));
     const fitted = await fitRecipe(dataset, target, config.recipe, parts.train);
     return { dataset, target, parts, fitted };
   }
+}
+
+/** Pictures may come in groups; the rows of a table do not. */
+export function groupsOf(dataset: Dataset): RowGroups | null {
+  return dataset.type === 'images' ? dataset.groups : null;
 }
 
 export function describePrepared({ target, parts, fitted }: PreparedData): Prepared {

@@ -5,6 +5,7 @@
  * proxies of plain functions; an AbortSignal never crosses.
  */
 import type {
+  BaseOf,
   Checkpoint,
   ChunkRef,
   DatasetManifest,
@@ -21,8 +22,8 @@ import type {
   ModelSignature,
   ModelVersion,
   PairedComparison,
-  PictureFit,
   PredictionRow,
+  PretrainedSource,
   Project,
   ProjectEdit,
   Run,
@@ -31,6 +32,10 @@ import type {
   Stage,
   TaskType,
 } from './entities';
+import type { PictureOptions, PictureSource, PictureSurvey } from './pictures';
+import type { BackboneManifest, PretrainedModel, PretrainedSummary } from './pretrained';
+
+export type * from './pictures';
 
 /** Progress of a long call: the step in words, and how far where that is known. */
 export interface Progress {
@@ -93,8 +98,12 @@ export interface StoreApi {
   } | null>;
 
   putModel(
-    model: Omit<ModelVersion, 'id' | 'number' | 'createdAt' | 'file' | 'format' | 'trashedAt'>,
+    model: Omit<
+      ModelVersion,
+      'id' | 'number' | 'createdAt' | 'file' | 'adapter' | 'format' | 'trashedAt'
+    >,
     file: ArrayBuffer,
+    adapter?: ArrayBuffer | null,
   ): Promise<ModelVersion>;
   getModel(id: Id): Promise<ModelVersion>;
   listModels(projectId: Id): Promise<readonly ModelVersion[]>;
@@ -117,6 +126,18 @@ export interface StoreApi {
     options: { readonly withData: boolean },
   ): Promise<{ readonly bytes: ArrayBuffer; readonly contents: readonly string[] }>;
   importProject(bytes: ArrayBuffer): Promise<Project>;
+
+  /** A file to start from; equal bytes are one record. `file` is transferred. */
+  putPretrained(
+    draft: Pick<PretrainedModel, 'name' | 'summary'>,
+    file: ArrayBuffer,
+  ): Promise<PretrainedModel>;
+  getPretrained(id: Id): Promise<PretrainedModel>;
+  listPretrained(): Promise<readonly PretrainedModel[]>;
+  erasePretrained(id: Id): Promise<void>;
+  /** What a frozen body answered to a dataset's rows, kept for the next run; may be gone at any time. */
+  putFeatures(key: string, features: ArrayBuffer): Promise<void>;
+  getFeatures(key: string): Promise<ArrayBuffer | null>;
 
   getSetting(key: string): Promise<unknown>;
   setSetting(key: string, value: unknown): Promise<void>;
@@ -206,61 +227,6 @@ export interface DataApi {
     recipe: FittedRecipe,
     onProgress: OnProgress,
   ): Promise<PredictionTable>;
-}
-
-export type PictureSource =
-  | { readonly kind: 'files'; readonly files: readonly PictureFile[] }
-  /** A zip of such folders. */
-  | { readonly kind: 'zip'; readonly file: Blob }
-  /** Pictures already square, in colour and of the same size: the camera's. */
-  | { readonly kind: 'frames'; readonly size: number; readonly frames: readonly PictureFrame[] };
-
-export interface PictureFile {
-  /** `folder/class/name.jpg`, with `/`. */
-  readonly path: string;
-  readonly file: Blob;
-}
-
-export interface PictureFrame {
-  readonly label: string;
-  readonly group?: string;
-  /** uint8 [3, size, size]. */
-  readonly pixels: Uint8Array;
-}
-
-/** What folder names mean, from the outside in, after a folder around everything is taken away. */
-export type FolderMeaning = 'class' | 'group/class' | 'class/group';
-
-export interface PictureOptions {
-  /** Of the dataset. */
-  readonly name: string;
-  /** Side of the square in pixels, 32 to 224; `auto` chooses by the pictures. */
-  readonly size: number | 'auto';
-  readonly fit: PictureFit;
-  readonly folders: FolderMeaning | 'auto';
-  /** Class of pictures outside class folders; null leaves them out. */
-  readonly unlabelled: string | null;
-  /** The pictures of this dataset come first and decide size, channels and fit: the answer is its next version. */
-  readonly addTo?: Id;
-}
-
-export interface PictureSurvey {
-  readonly name: string;
-  readonly pictures: number;
-  readonly folders: FolderMeaning;
-  /** For each meaning that the folders allow: its classes and groups with their numbers of pictures. */
-  readonly meanings: Readonly<Partial<Record<FolderMeaning, PictureLayout>>>;
-  /** Chosen by the smallest side of a sample of the pictures. */
-  readonly size: number;
-  readonly smallestSide: number;
-  /** Files that are no pictures by their name. */
-  readonly others: number;
-}
-
-export interface PictureLayout {
-  readonly classes: readonly { readonly name: string; readonly count: number }[];
-  readonly groups: readonly { readonly name: string; readonly count: number }[];
-  readonly unlabelled: number;
 }
 
 export interface ImportResult {
@@ -383,6 +349,38 @@ export interface TrainApi {
   resume(runId: Id): void;
   /** Ends after the step under way and keeps the best weights so far. */
   stop(runId: Id): void;
+
+  /** What is known of a body that comes with the studio, before its weights are loaded. */
+  backbone(id: string): Promise<BackboneManifest>;
+  /** Loads a body and says what it is, where it may be cut, and what of it can learn. */
+  describePretrained(source: PretrainedSource): Promise<PretrainedSummary>;
+  /** Reads what a person picked to start from, checks it, and gives it back as one file to keep. */
+  readPretrained(files: readonly PretrainedFile[], onProgress: OnProgress): Promise<ReadPretrained>;
+  /** A LoRA run's small file, put back into the body that it was learned on: the finished model again. */
+  applyAdapter(adapter: ArrayBuffer): Promise<AppliedAdapter>;
+}
+
+/** One of the files that a trained model came in; `path` is relative to the folder that was picked. */
+export interface PretrainedFile {
+  readonly path: string;
+  readonly file: Blob;
+}
+
+export interface ReadPretrained {
+  readonly name: string;
+  readonly summary: PretrainedSummary;
+  /** Transferred. */
+  readonly file: ArrayBuffer;
+}
+
+export interface AppliedAdapter {
+  readonly name: string;
+  readonly model: ArrayBuffer;
+  readonly graphHash: string;
+  readonly signature: ModelSignature;
+  readonly recipe: FittedRecipe;
+  readonly weights: number;
+  readonly base: BaseOf;
 }
 
 export interface TrainRequest {
@@ -433,6 +431,9 @@ export interface TrainOutcome {
   readonly graphHash: string;
   readonly signature: ModelSignature;
   readonly weights: number;
+  /** The adapters and the head of a LoRA run, as safetensors. Transferred. */
+  readonly adapter: ArrayBuffer | null;
+  readonly base: BaseOf | null;
   readonly loop: LoopState;
   readonly stepsDone: number;
   readonly seconds: number;

@@ -2,8 +2,10 @@
  * The words of the studio as records: what the store keeps and every part speaks. Immutable manifests carry
  * `format: 1`; a Project is the only mutable one. Ids of immutable things are SHA-256 of their canonical JSON.
  */
+import type { ImagePreparation, PictureFit, PictureIntake, SplitConfig } from './pictures';
 import type { ClassificationReport, LatencyReport, RegressionReport } from './reports';
 
+export type * from './pictures';
 export type * from './reports';
 
 export type Id = string;
@@ -76,26 +78,6 @@ export interface ImagesManifest {
   readonly intake?: PictureIntake;
 }
 
-/** Cut out the middle square, or keep all and fill up with white. */
-export type PictureFit = 'crop' | 'letterbox';
-
-export interface PictureIntake {
-  /** Files that could not be read, by name; at most 500 are named, `leftOutCount` counts all. */
-  readonly leftOut: readonly LeftOutFile[];
-  readonly leftOutCount: number;
-  /** Pictures whose pixels stand in the set before them already. */
-  readonly duplicates: number;
-  /** Of those, pictures that stand there under another class. */
-  readonly contradictions: number;
-}
-
-export interface LeftOutFile {
-  readonly name: string;
-  /** `area/problem`, as of an error. */
-  readonly code: string;
-  readonly reason: string;
-}
-
 export type DatasetManifest = TableManifest | ImagesManifest;
 
 export interface DataSource {
@@ -157,17 +139,6 @@ export interface RecipeConfig {
   readonly image?: ImagePreparation;
 }
 
-/** Steps on pictures, in this order. A pretrained body names what it was trained with. */
-export interface ImagePreparation {
-  /** Levels 0 to 1, bilinear with half-pixel centres (ONNX Resize, mode linear). */
-  readonly resize?: { readonly height: number; readonly width: number };
-  /** One grey channel becomes three equal ones. */
-  readonly channelsTo?: 3;
-  /** By channel, in levels of 0 to 1: (level - mean) / std. */
-  readonly mean?: readonly number[];
-  readonly std?: readonly number[];
-}
-
 /** A recipe after fitting on the training part: all that serving needs, as plain figures. */
 export interface FittedRecipe {
   readonly format: 1;
@@ -218,22 +189,6 @@ export interface CategoricalFeature {
   readonly typical: string;
 }
 
-export type SplitConfig = SplitShares &
-  (
-    | { readonly kind: 'stratified' }
-    /** Whole groups stay together, so that the test part holds groups never seen before. */
-    | { readonly kind: 'grouped'; readonly by: 'group' }
-    /** The sealed test part is these groups; the others are spread over training and validation by their shares. */
-    | { readonly kind: 'fixed'; readonly by: 'group'; readonly testGroups: readonly string[] }
-  );
-
-export interface SplitShares {
-  readonly train: number;
-  readonly validation: number;
-  readonly test: number;
-  readonly seed: number;
-}
-
 export type SplitPart = 'train' | 'validation' | 'test';
 
 // ---- model and training -----------------------------------------------------------------------------------
@@ -279,6 +234,8 @@ export interface PretrainedBlueprint {
   readonly strategy: FineTuneStrategy;
   /** Whether batch norms of the part that learns go on adapting their statistics. */
   readonly batchNorm: 'frozen' | 'train';
+  /** What the body wants done to pictures; null where it takes none. */
+  readonly picture: ImagePreparation | null;
 }
 
 export type PretrainedSource =
@@ -494,6 +451,17 @@ export interface ModelVersion {
   readonly recipe: FittedRecipe | null;
   readonly weights: number;
   readonly trashedAt: Timestamp | null;
+  /** The pretrained body that it was taught from. */
+  readonly base?: BaseOf;
+  /** What a LoRA run learned, as a file of its own. */
+  readonly adapter?: ChunkRef;
+}
+
+export interface BaseOf {
+  readonly source: PretrainedSource;
+  readonly name: string;
+  /** Of the body's file. */
+  readonly sha256: string;
 }
 
 export interface Evaluation {

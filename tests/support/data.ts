@@ -7,6 +7,7 @@ import { DatasetCache, storeTable } from '../../src/data/dataset';
 import { parseCells, parseTable } from '../../src/data/readers/table';
 import type { DataStore, Dataset, TableData } from '../../src/data/dataset';
 import type { ReadStatic } from '../../src/data/embedded';
+import type { PictureParser } from '../../src/data/pictures/decode';
 import type { DataApi } from '../../src/protocol/api';
 import type { DatasetVersion } from '../../src/protocol/entities';
 
@@ -32,6 +33,10 @@ export function memoryStore(): DataStore {
       datasets.set(dataset.id, dataset);
       return Promise.resolve(dataset);
     },
+    discardChunks(refs) {
+      for (const ref of refs) chunks.delete(ref.storageKey);
+      return Promise.resolve();
+    },
     getDataset(id) {
       const dataset = datasets.get(id);
       return dataset ? Promise.resolve(dataset) : Promise.reject(new Error('no such dataset'));
@@ -42,14 +47,27 @@ export function memoryStore(): DataStore {
 export const readStatic: ReadStatic = async (path) =>
   new Blob([await readFile(join(import.meta.dirname, '../../static/data', path))]);
 
+/** Pictures are decoded by a browser only. */
+const nothing = (): Promise<never> => Promise.reject(new Error('no browser'));
+export const NO_PICTURES: PictureParser = {
+  openZip: nothing,
+  measurePicture: nothing,
+  decodePicture: nothing,
+  cutSheet: nothing,
+};
+
 /** The data API with parsers that run in this process. */
-export function memoryDataApi(store = memoryStore()): DataApi {
+export function memoryDataApi(
+  store = memoryStore(),
+  pictures: PictureParser = NO_PICTURES,
+): DataApi {
   const api = createDataApi({
     openStore: () => store,
     spawnParser: () => ({
       api: {
         parseTable: (file, on) => parseTable(file, on),
         parseCells: (file, on) => parseCells(file, on),
+        ...pictures,
       },
       failed: new Promise<never>(() => undefined),
       terminate: () => undefined,
@@ -70,7 +88,7 @@ export async function tableOf(text: string): Promise<TableData> {
 export async function openDataset(
   api: DataApi,
   store: DataStore,
-  name: 'penguins' | 'digits',
+  name: 'penguins' | 'digits' | 'emoji',
 ): Promise<Dataset> {
   const { dataset } = await api.importEmbedded('import', name, () => undefined);
   return new DatasetCache(store).get(dataset.id);

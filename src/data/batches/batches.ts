@@ -42,8 +42,11 @@ export class BatchMaker {
   }
 
   /** Buffers of `request.recycle` are used again where their sizes fit. */
-  make(request: Pick<BatchRequest, 'part' | 'epoch' | 'index' | 'recycle'>): BatchMessage {
+  make(
+    request: Pick<BatchRequest, 'part' | 'epoch' | 'index' | 'recycle' | 'features'>,
+  ): BatchMessage {
     const { part, epoch, index, recycle } = request;
+    const wanted = request.features !== false;
     const { parts, target, recipe, features: source, batchSize } = this.#plan;
     const rowsOfPart = parts[part];
     if (index < 0 || epoch < 0 || index >= batchesPerEpoch(rowsOfPart.length, batchSize)) {
@@ -53,11 +56,11 @@ export class BatchMaker {
         { part, epoch, index },
       );
     }
-    const features = buffer(recycle?.[0], batchSize * this.#size * 4);
+    const features = buffer(recycle?.[0], wanted ? batchSize * this.#size * 4 : 0);
     const labels = buffer(recycle?.[1], batchSize * 4);
     const weights = buffer(recycle?.[2], batchSize * 4);
     const positions = this.#positions(part, epoch, index * batchSize);
-    source.fill(part, positions, epoch, new Float32Array(features));
+    if (wanted) source.fill(part, positions, epoch, new Float32Array(features));
 
     const rows = Uint32Array.from(positions, (position) => rowsOfPart[position] ?? 0);
     const weightOf = new Float32Array(weights);

@@ -1,15 +1,17 @@
 /**
- * Features of training and validation rows, always by running the recipe's ONNX graph. A table is run once and kept;
- * pictures are run batch by batch, after augmentation.
+ * Features of training and validation rows. A table goes through the recipe's ONNX graph once and is kept; pictures are
+ * prepared batch by batch, after augmentation, by loops that give the graph's figures (recipe/pictures.ts).
  */
 import { invariant } from '../../core/errors';
 import { runRecipe } from '../recipe/run';
 import { rawInputs } from '../recipe/encode';
+import { preparePictures } from '../recipe/pictures';
 import { augment, augmentDraws } from './augment';
 import type { Graph } from '../../onnx/graph';
 import type { BatchRequest } from '../../protocol/batches';
 import type { AugmentConfig, FittedRecipe } from '../../protocol/entities';
 import type { Dataset, ImageData } from '../dataset';
+import type { ImageInput } from '../recipe/pictures';
 import type { Parts } from '../split';
 
 export interface FeatureSource {
@@ -27,7 +29,10 @@ export async function featureSource(
   parts: Parts,
   options: { readonly augment: AugmentConfig | null; readonly seed: number },
 ): Promise<FeatureSource> {
-  if (dataset.type === 'images') return new PictureFeatures(dataset, graph, parts, options);
+  if (dataset.type === 'images') {
+    invariant(recipe.input.type === 'images', 'Pictures have a recipe for pictures.');
+    return new PictureFeatures(dataset, recipe.input, parts, options);
+  }
   return new TableFeatures(recipe.featureDims[0] ?? 0, {
     train: await tableFeatures(dataset, graph, recipe, parts.train),
     validation: await tableFeatures(dataset, graph, recipe, parts.validation),
@@ -76,19 +81,19 @@ class TableFeatures implements FeatureSource {
 
 class PictureFeatures implements FeatureSource {
   readonly #data: ImageData;
-  readonly #graph: Graph;
+  readonly #input: ImageInput;
   readonly #parts: Parts;
   readonly #augment: AugmentConfig | null;
   readonly #seed: number;
 
   constructor(
     data: ImageData,
-    graph: Graph,
+    input: ImageInput,
     parts: Parts,
     options: { readonly augment: AugmentConfig | null; readonly seed: number },
   ) {
     this.#data = data;
-    this.#graph = graph;
+    this.#input = input;
     this.#parts = parts;
     this.#augment = options.augment;
     this.#seed = options.seed;
@@ -110,7 +115,6 @@ class PictureFeatures implements FeatureSource {
         target.set(source);
       }
     });
-    const dims = [positions.length, channels, height, width];
-    out.set(runRecipe(this.#graph, [{ name: 'image', dtype: 'uint8', dims, data: pixels }]));
+    preparePictures(this.#input, pixels, positions.length, out);
   }
 }

@@ -4,6 +4,7 @@
  */
 import { AppError } from '../../core/errors';
 import { planColumns, tooLargeForFloat32 } from '../columns-plan';
+import { checkPreparation, pictureDims } from './pictures';
 import type {
   CategoricalFeature,
   DataFinding,
@@ -31,14 +32,12 @@ export async function fitRecipe(
 ): Promise<Fitted> {
   const fittedTarget = fitTarget(target, train);
   if (dataset.type === 'images') {
-    const { channels, height, width } = dataset.manifest;
+    const { channels, height, width, fit } = dataset.manifest;
+    const stored = { channels, height, width };
+    const preparation = checkPreparation(stored, config.image ?? {});
+    const input = { type: 'images' as const, ...stored, ...(fit && { fit }), ...preparation };
     return {
-      recipe: {
-        format: 1,
-        input: { type: 'images', channels, height, width },
-        featureDims: [channels, height, width],
-        target: fittedTarget,
-      },
+      recipe: { format: 1, input, featureDims: pictureDims(input), target: fittedTarget },
       findings: [],
     };
   }

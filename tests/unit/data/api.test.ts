@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createDataApi } from '../../../src/data/api';
-import { memoryDataApi, memoryStore, readStatic } from '../../support/data';
+import { NO_PICTURES, memoryDataApi, memoryStore, readStatic } from '../../support/data';
 import { runConfig } from '../../support/run-config';
 import type { DataFinding, Id, RunConfig } from '../../../src/protocol/entities';
 
@@ -383,7 +383,11 @@ describe('cancelling', () => {
     const stuck = createDataApi({
       openStore: () => memoryStore(),
       spawnParser: () => ({
-        api: { parseTable: () => new Promise(quiet), parseCells: () => new Promise(quiet) },
+        api: {
+          ...NO_PICTURES,
+          parseTable: () => new Promise(quiet),
+          parseCells: () => new Promise(quiet),
+        },
         failed: new Promise(quiet),
         terminate: () => ended++,
       }),

@@ -1,0 +1,99 @@
+/** Trained models that a person starts from: what was understood of one, and how it is kept. */
+import type { ChunkRef, Id, ModelSignature, Timestamp } from './entities';
+
+/** A file to start from, in the store under the hash of its bytes. */
+export interface PretrainedModel {
+  /** SHA-256 of the file. */
+  readonly id: Id;
+  readonly format: 1;
+  readonly name: string;
+  readonly createdAt: Timestamp;
+  readonly file: ChunkRef;
+  readonly summary: PretrainedSummary;
+}
+
+/** What is known of a trained model before anything is done with it: plain figures, for screens and limits. */
+export interface PretrainedSummary {
+  readonly inputs: ModelSignature['inputs'];
+  readonly outputs: ModelSignature['outputs'];
+  /** Numbers that were learned. */
+  readonly parameters: number;
+  readonly operators: readonly { readonly op: string; readonly count: number }[];
+  /** Sizes of pictures that it takes, smallest first; null where its input is no picture. */
+  readonly picture: {
+    readonly channels: number;
+    readonly sizes: readonly number[];
+    /** (level - mean) / std of levels from 0 to 1, where it is known how it was taught. */
+    readonly pixels: { readonly mean: readonly number[]; readonly std: readonly number[] } | null;
+  } | null;
+  /** The old head that was found. */
+  readonly head: {
+    readonly node: string;
+    readonly outputs: number;
+    readonly features: number;
+  } | null;
+  /** Where it may be cut, the best first. */
+  readonly cuts: readonly PretrainedCut[];
+  /** The body in order from its input, as pieces that are frozen or learn as a whole. */
+  readonly blocks: readonly PretrainedBlock[];
+  /** Nodes without a gradient: without them it could learn. */
+  readonly trainingBlockers: readonly Blocker[];
+  /** Why it cannot even run here. */
+  readonly runBlockers: readonly Blocker[];
+}
+
+export interface PretrainedCut {
+  readonly value: string;
+  /** Numbers for each row at this place. */
+  readonly features: number;
+  /** Blocks before it: the ones that stay. */
+  readonly blocks: number;
+}
+
+export interface PretrainedBlock {
+  readonly name: string;
+  /** The operators in it, the commonest first. */
+  readonly operators: readonly string[];
+  readonly weights: readonly PretrainedWeight[];
+}
+
+export interface PretrainedWeight {
+  readonly name: string;
+  readonly numbers: number;
+  /** Scale and shift of a batch norm. */
+  readonly norm: boolean;
+  /** Rows and columns as LoRA sees them; null where it cannot take an adapter. */
+  readonly matrix: readonly [number, number] | null;
+}
+
+export interface Blocker {
+  readonly node: string;
+  readonly op: string;
+  readonly reason: string;
+}
+
+/** `static/backbones/<id>.json`: a body that comes with the studio. */
+export interface BackboneManifest {
+  readonly format: 1;
+  readonly id: string;
+  readonly name: string;
+  readonly file: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly parameters: number;
+  readonly trainedOn: string;
+  readonly licence: string;
+  readonly origin: string;
+  readonly input: {
+    readonly name: string;
+    readonly channels: number;
+    readonly height: number;
+    readonly width: number;
+    readonly sizes: readonly number[];
+    /** In levels of 0 to 255, by channel. */
+    readonly mean: readonly number[];
+    readonly std: readonly number[];
+  };
+  readonly cut: string;
+  readonly embedding: number;
+}
