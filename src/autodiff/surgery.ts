@@ -319,6 +319,13 @@ const HEAD_NAMES = [
   ...['head.hidden', 'head.hidden_out', 'head.hidden.dropout', 'head.hidden.dropout_out'],
 ];
 
+/** Names that a run and a finished model give to values of their own. */
+const RUN_NAMES = [
+  ...['features', 'labels', 'sample_weight', 'learning_rate', 'learning_rate_factors', 'step'],
+  ...['clip_norm', 'loss_numerator', 'loss_denominator', 'loss_probabilities', 'row_loss'],
+  ...['grad_norm', 'step_done', 'logits', 'probabilities', 'prediction', 'numeric', 'image'],
+];
+
 /**
  * The head by itself: `features` [batch, features] -> `logits` [batch, classes]. Its weights have the names that
  * they have in `withHead`, so a head learned on cached features fits the whole model.
@@ -383,7 +390,7 @@ export function withHead(body: Graph, options: HeadOptions): Graph {
   if (embedding?.name !== 'embedding' || typeof width !== 'number') {
     throw new AppError('surgery/body', 'A body ends with "embedding" of shape [batch, features].');
   }
-  const reserved = [...HEAD_NAMES, 'logits', 'features'].filter((name) => name !== input.name);
+  const reserved = [...HEAD_NAMES, ...RUN_NAMES].filter((name) => name !== input.name);
   const clear = withoutNames(body, new Set(reserved));
   const named = renameValues(clear, new Map([[input.name, 'features']]));
   // The head's own input name would meet the body's.

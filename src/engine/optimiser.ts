@@ -2,7 +2,12 @@
 import { AppError } from '../core/errors';
 import { TRAINING_DOMAIN } from '../onnx/graph';
 import type { Node } from '../onnx/graph';
-import { optimiserSettings, optimiserStride, OPTIMISER_HEADER } from '../ops/optimisers/spec';
+import {
+  optimiserLayout,
+  optimiserSettings,
+  optimiserStride,
+  OPTIMISER_HEADER,
+} from '../ops/optimisers/spec';
 import type { OptimiserName, OptimiserSettings } from '../ops/optimisers/spec';
 
 export interface OptimisedWeight {
@@ -22,6 +27,8 @@ export interface OptimiserPlan {
   readonly learningRate: string;
   readonly step: string;
   readonly clipNorm: string;
+  /** Vector with a factor of the learning rate for each weight; undefined where all learn alike. */
+  readonly factors: string | undefined;
   readonly weights: readonly OptimisedWeight[];
   readonly gradNorm: string;
   readonly stepDone: string;
@@ -39,15 +46,15 @@ export function readOptimiser(node: Node): OptimiserPlan {
   const updated = width - 1;
   const [learningRate = '', step = '', clipNorm = ''] = node.inputs;
   const rest = node.inputs.slice(OPTIMISER_HEADER);
-  const count = rest.length / width;
-  if (!Number.isInteger(count) || node.outputs.length !== count * updated + 2) {
+  const layout = optimiserLayout(node);
+  if (!layout || node.outputs.length !== layout.count * updated + 2) {
     throw new AppError(
       'engine/optimiser',
       `${kind} "${node.name}" has ${rest.length} weight inputs and ${node.outputs.length} outputs, which do not match.`,
     );
   }
   const settings = optimiserSettings(node);
-  const weights = Array.from({ length: count }, (_, index): OptimisedWeight => {
+  const weights = Array.from({ length: layout.count }, (_, index): OptimisedWeight => {
     const [weight = '', gradient = '', ...moments] = rest.slice(index * width, (index + 1) * width);
     return {
       weight,
@@ -63,6 +70,7 @@ export function readOptimiser(node: Node): OptimiserPlan {
     learningRate,
     step,
     clipNorm,
+    factors: layout.factors ? node.inputs.at(-1) : undefined,
     weights,
     gradNorm: node.outputs.at(-2) ?? '',
     stepDone: node.outputs.at(-1) ?? '',

@@ -5,13 +5,14 @@
 import { AppError, invariant } from '../core/errors';
 import { GraphBuilder } from '../onnx/builder';
 import { attr, TRAINING_DOMAIN } from '../onnx/graph';
-import type { Attribute, Graph, Node, Tensor, TensorType } from '../onnx/graph';
+import type { Attribute, Graph, Node, Tensor } from '../onnx/graph';
 import type { OptimiserConfig, TaskType } from '../protocol/entities';
 import type { StateSpec } from '../engine/executor';
 import { differentiate } from '../autodiff/differentiate';
 import { pruneUnused } from '../onnx/compose';
 import { floatAttribute } from '../ops/attributes';
-import { inferShapes, staticType } from '../ops/infer-shapes';
+import { infer, staticType } from '../ops/infer-shapes';
+import type { Inference } from '../ops/infer-shapes';
 import { numbersOf } from '../ops/value';
 import type { LossName } from './objective';
 import { addLossSums, addRowLoss, addTrainingLoss, checkLossFits } from './objective';
@@ -23,12 +24,16 @@ export interface LossOptions {
   readonly batchSize: number;
   /** Names of the initialisers that learn; without it every weight does. */
   readonly trainable?: readonly string[];
+  /** Whether batch norms whose scale learns go on adapting their statistics (the default) or keep them. */
+  readonly batchNorm?: 'frozen' | 'train';
 }
 
 export interface TrainingOptions extends LossOptions {
   readonly optimiser: OptimiserConfig;
   /** Makes each gradient (before clipping) a readable output `<weight>/grad`. */
   readonly withGradients?: boolean;
+  /** Adds the input `learning_rate_factors`: a vector to be fed, one number for each of `weights`; 0 lets one rest. */
+  readonly withFactors?: boolean;
 }
 
 /** A dropout mask that the host fills for each step. `dims` include the batch. */
@@ -57,6 +62,17 @@ export interface ValidationGraph {
   readonly outputs: readonly string[];
 }
 
+/** Graph input of the learning-rate factors. */
+export const FACTORS_INPUT = 'learning_rate_factors';
+
+/** The feed of `learning_rate_factors`; a weight that is not named learns at the full rate. */
+export function factorsFeed(
+  weights: readonly string[],
+  factors: ReadonlyMap<string, number>,
+): Float32Array {
+  return Float32Array.from(weights, (name) => factors.get(name) ?? 1);
+}
+
 interface Roles {
   readonly weights: readonly string[];
   /** Running statistics of the batch norms that learn. */
@@ -68,7 +84,7 @@ function isNorm(node: Node): boolean {
 }
 
 /** Which initialisers learn, and which running statistics go with them. */
-function rolesOf(forward: Graph, trainable: readonly string[] | undefined): Roles {
+function rolesOf(forward: Graph, { trainable, batchNorm = 'train' }: LossOptions): Roles {
   const norms = forward.nodes.filter(isNorm);
   const allStatistics = new Set(norms.flatMap((node) => node.inputs.slice(3, 5)));
   const ratios = new Set(
@@ -99,9 +115,11 @@ function rolesOf(forward: Graph, trainable: readonly string[] | undefined): Role
   }
   const learning = new Set(weights);
   // A norm whose scale is frozen keeps the statistics it came with.
-  const statistics = norms
-    .filter((node) => learning.has(node.inputs[1] ?? ''))
-    .flatMap((node) => node.inputs.slice(3, 5));
+  const adapting = (node: Node) =>
+    batchNorm === 'train' &&
+    learning.has(node.inputs[1] ?? '') &&
+    node.inputs.slice(3, 5).every((name) => forward.initializers.get(name)?.dtype === 'float32');
+  const statistics = norms.filter(adapting).flatMap((node) => node.inputs.slice(3, 5));
   return { weights, statistics: [...new Set(statistics)] };
 }
 
@@ -125,7 +143,7 @@ function startGraph(forward: Graph, roles: Roles, options: LossOptions, suffix: 
       { inputs: forward.inputs.map(({ name }) => name) },
     );
   }
-  const types = inferShapes(forward, { batch: options.batchSize });
+  const { types, constants } = infer(forward, { batch: options.batchSize });
   const logitsDims = staticType(types, 'logits').dims;
   checkLossFits(options.task, options.loss, logitsDims);
   const builder = new GraphBuilder(`${forward.name}/${suffix}`);
@@ -138,7 +156,7 @@ function startGraph(forward: Graph, roles: Roles, options: LossOptions, suffix: 
   for (const [name, tensor] of forward.initializers) {
     if (!held.has(name)) builder.initializer(name, tensor);
   }
-  return { builder, types, logitsDims };
+  return { builder, types, constants, logitsDims };
 }
 
 function copyNode(builder: GraphBuilder, node: Node, change: Partial<Node> = {}): void {
@@ -151,19 +169,18 @@ function copyNode(builder: GraphBuilder, node: Node, change: Partial<Node> = {})
 }
 
 /** Dropout's ratio: input 1 since opset 12, an attribute before; 0.5 where neither is given. */
-function dropoutRatio(forward: Graph, node: Node): number {
-  const tensor = forward.initializers.get(node.inputs[1] ?? '');
+function dropoutRatio(constants: ReadonlyMap<string, Tensor>, node: Node): number {
+  const tensor = constants.get(node.inputs[1] ?? '');
   return tensor ? (numbersOf(tensor)[0] ?? 0.5) : floatAttribute(node, 'ratio', 0.5);
 }
 
 function addDropout(
   builder: GraphBuilder,
-  forward: Graph,
+  { types, constants }: Pick<Inference, 'types' | 'constants'>,
   node: Node,
-  types: ReadonlyMap<string, TensorType>,
 ): MaskSpec | undefined {
   const [x = ''] = node.inputs;
-  const ratio = dropoutRatio(forward, node);
+  const ratio = dropoutRatio(constants, node);
   const outputs = node.outputs.slice(0, 1);
   if (ratio === 0) {
     copyNode(builder, node, { op: 'Identity', inputs: [x], outputs, attributes: new Map() });
@@ -180,6 +197,13 @@ function addDropout(
     attributes: new Map(),
   });
   return { input, ratio, dims, node: node.name };
+}
+
+/** A batch norm that keeps its statistics, also where the file was exported while it learned. */
+function asInference(node: Node): Partial<Node> {
+  const attributes = new Map(node.attributes);
+  attributes.delete('training_mode');
+  return { attributes, outputs: node.outputs.slice(0, 1) };
 }
 
 /** BatchNormTrain in place of a batch norm. Returns the values of its new running statistics. */
@@ -203,22 +227,22 @@ function addNorm(builder: GraphBuilder, node: Node): readonly [string, string] {
  * @throws AppError `training/graph`, `training/weight`, `training/loss`; `autodiff/…`; `onnx/…`
  */
 export function buildTrainingGraph(forward: Graph, options: TrainingOptions): TrainingGraph {
-  const roles = rolesOf(forward, options.trainable);
-  const { builder, types, logitsDims } = startGraph(forward, roles, options, 'training');
+  const roles = rolesOf(forward, options);
+  const { builder, logitsDims, ...known } = startGraph(forward, roles, options, 'training');
   for (const scalar of ['learning_rate', 'step', 'clip_norm']) builder.input(scalar, 'float32', []);
 
   const masks: MaskSpec[] = [];
   const newStatistics = new Map<string, string>();
   for (const node of forward.nodes) {
     if (node.op === 'Dropout' && node.domain === '') {
-      const mask = addDropout(builder, forward, node, types);
+      const mask = addDropout(builder, known, node);
       if (mask) masks.push(mask);
     } else if (isNorm(node) && roles.statistics.includes(node.inputs[3] ?? '')) {
       addNorm(builder, node).forEach((value, index) =>
         newStatistics.set(node.inputs[3 + index] ?? '', value),
       );
     } else {
-      copyNode(builder, node);
+      copyNode(builder, node, isNorm(node) ? asInference(node) : {});
     }
   }
   const loss = addTrainingLoss(builder, options.loss, {
@@ -243,8 +267,13 @@ export function buildTrainingGraph(forward: Graph, options: TrainingOptions): Tr
     dims: float32Of(forward, name).dims,
   }));
   const dimsOf = (name: string) => float32Of(forward, name).dims;
-  const moments = addOptimiser(full, options.optimiser, roles.weights, gradients, dimsOf, updates);
-  stateSpecs.push(...moments);
+  const { weights } = roles;
+  const factors = options.withFactors
+    ? full.input(FACTORS_INPUT, 'float32', [weights.length])
+    : undefined;
+  stateSpecs.push(
+    ...addOptimiser(full, options.optimiser, weights, gradients, dimsOf, updates, factors),
+  );
 
   for (const { name, dims } of stateSpecs) {
     const output = updates.get(name);
@@ -263,7 +292,7 @@ export function buildTrainingGraph(forward: Graph, options: TrainingOptions): Tr
     );
   }
   const graph = pruneUnused(full.build());
-  return { graph, stateSpecs, initialState, updates, outputs, masks, weights: roles.weights };
+  return { graph, stateSpecs, initialState, updates, outputs, masks, weights };
 }
 
 /**
@@ -271,7 +300,7 @@ export function buildTrainingGraph(forward: Graph, options: TrainingOptions): Tr
  * Outputs: logits, row_loss [B], loss_numerator, loss_denominator.
  */
 export function buildValidationGraph(forward: Graph, options: LossOptions): ValidationGraph {
-  const roles = rolesOf(forward, options.trainable);
+  const roles = rolesOf(forward, options);
   const { builder, logitsDims } = startGraph(forward, roles, options, 'validation');
   for (const node of forward.nodes) {
     if (node.op === 'Dropout' && node.domain === '') {
@@ -282,7 +311,7 @@ export function buildValidationGraph(forward: Graph, options: LossOptions): Vali
         attributes: new Map(),
       });
     } else {
-      copyNode(builder, node);
+      copyNode(builder, node, isNorm(node) ? asInference(node) : {});
     }
   }
   const rows = addRowLoss(builder, options.loss, {

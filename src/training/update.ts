@@ -52,7 +52,7 @@ function optimiserAttributes(
 
 /**
  * Adds the optimiser as the last node, its moments as graph inputs, and its outputs to `updates`.
- * Returns the State entries of the moments.
+ * `factors` is a vector with a factor of the learning rate for each weight. Returns the State entries of the moments.
  */
 export function addOptimiser(
   builder: GraphBuilder,
@@ -61,6 +61,7 @@ export function addOptimiser(
   gradients: ReadonlyMap<string, string>,
   dimsOf: (name: string) => readonly number[],
   updates: Map<string, string>,
+  factors?: string,
 ): StateSpec[] {
   const moments: StateSpec[] = [];
   const inputs = ['learning_rate', 'step', 'clip_norm'];
@@ -80,6 +81,7 @@ export function addOptimiser(
       outputs.push(`${moment}/next`);
     }
   }
+  if (factors !== undefined) inputs.push(factors);
   outputs.push('grad_norm', 'step_done');
   const attributes = optimiserAttributes(config, weights.map(dimsOf));
   builder.nodes(NAMES[config.kind], inputs, outputs.length, attributes, {

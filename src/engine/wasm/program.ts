@@ -162,6 +162,7 @@ export class WasmProgram implements Program {
       learningRate: scalar(plan.learningRate),
       clipNorm: scalar(plan.clipNorm),
       step,
+      factors: plan.factors === undefined ? undefined : this.#value(plan.factors, feeds, values),
     });
     values.set(plan.gradNorm, Float32Array.of(norm));
     values.set(plan.stepDone, Float32Array.of(step));

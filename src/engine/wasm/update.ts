@@ -9,14 +9,21 @@ export interface UpdateScalars {
   readonly learningRate: number;
   readonly step: number;
   readonly clipNorm: number;
+  /** Factor of the learning rate for each weight; 0 lets it rest. */
+  readonly factors: ArrayLike<number> | undefined;
 }
 
-/** ‖all gradients‖₂, summed in order. */
-export function gradientNorm(gradients: readonly Float32Array[]): number {
+/** ‖all gradients‖₂, summed in order. Resting weights count only where they are not finite. */
+export function gradientNorm(
+  gradients: readonly Float32Array[],
+  factors?: ArrayLike<number>,
+): number {
   let squares = 0;
-  for (const gradient of gradients) {
-    for (const value of gradient) squares += value * value;
-  }
+  gradients.forEach((gradient, index) => {
+    let own = 0;
+    for (const value of gradient) own += value * value;
+    squares += factors?.[index] === 0 ? 0 * own : own;
+  });
   return Math.sqrt(squares);
 }
 
@@ -27,7 +34,7 @@ export function applyUpdate(
   array: (name: string) => Float32Array,
   scalars: UpdateScalars,
 ): number {
-  const norm = Math.fround(gradientNorm(gradients));
+  const norm = Math.fround(gradientNorm(gradients, scalars.factors));
   if (!Number.isFinite(norm)) return norm;
   const { clipNorm } = scalars;
   const scale = clipNorm > 0 && norm > clipNorm ? clipNorm / norm : 1;
@@ -37,8 +44,10 @@ export function applyUpdate(
     const w = array(weight.weight);
     const [m, v] = weight.moments.map(array);
     invariant(m !== undefined, `"${weight.weight}" has no moments.`);
-    if (v === undefined) updateSgd(plan, w, gradient, m, scale, scalars);
-    else updateAdam(plan, weight, w, gradient, m, v, scale, scalars);
+    const factor = scalars.factors?.[index] ?? 1;
+    const own = { ...scalars, learningRate: scalars.learningRate * factor };
+    if (v === undefined) updateSgd(plan, w, gradient, m, scale, own);
+    else updateAdam(plan, weight, w, gradient, m, v, scale, own);
   });
   return norm;
 }

@@ -9,18 +9,35 @@ export const UPDATE_WORKGROUP = 256;
 /** Threads (and so partial sums) for the norm of one gradient. */
 export const NORM_THREADS = 256;
 
-/** Per weight: how long it is, where its partial sums start, and whether it decays. */
-const WEIGHT = `struct Weight { size: u32, threads: u32, offset: u32, decays: u32 }`;
+/** Per weight: how long it is, where its partial sums start, whether it decays, and its place among all. */
+const WEIGHT = `struct Weight { size: u32, threads: u32, offset: u32, decays: u32, index: u32 }`;
+/** Bytes of that, rounded up to what a uniform binding wants. */
+export const WEIGHT_BYTES = 32;
+/** Bindings of the learning-rate factors, where the node reads them. */
+export const FACTORS_IN_NORM = 3;
+export const FACTORS_IN_UPDATE = 6;
 const CONTROL = `struct Control {
   scale: f32, finite: u32, learning_rate: f32, correction1: f32, correction2: f32, step: f32,
 }`;
 
-/** One partial sum of squares a thread; an exponent of all ones anywhere marks the partial as infinite. */
-export const NORM_SOURCE = `
+/** The vector of learning-rate factors at a binding, if the node reads one, and this weight's factor. */
+function factorOf({ factors }: OptimiserPlan, binding: number): string {
+  if (factors === undefined) return 'fn factor() -> f32 { return 1.0; }';
+  return `@group(0) @binding(${binding}) var<storage, read> factors: array<f32>;
+fn factor() -> f32 { return factors[weight.index]; }`;
+}
+
+/**
+ * One partial sum of squares a thread; an exponent of all ones anywhere marks the partial as infinite. A resting
+ * weight counts only by that mark.
+ */
+export function normSource(plan: OptimiserPlan): string {
+  return `
 ${WEIGHT}
 @group(0) @binding(0) var<uniform> weight: Weight;
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;
 @group(0) @binding(2) var<storage, read_write> partials: array<u32>;
+${factorOf(plan, FACTORS_IN_NORM)}
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -32,9 +49,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     broken = broken | ((bitcast<u32>(g) & 0x7f800000u) == 0x7f800000u);
     total += g * g;
   }
+  if (factor() == 0.0) { total = 0.0; }
   // Compilers may assume that there are no infinities, so they are handled as bits.
   partials[weight.offset + id.x] = select(bitcast<u32>(total), 0x7f800000u, broken);
 }`;
+}
 
 /** The norm, whether it is finite, the clipping factor and Adam's corrections, for all weights. */
 export function controlSource({ settings }: OptimiserPlan): string {
@@ -92,10 +111,10 @@ function rule({ kind, settings }: OptimiserPlan): string {
   if (kind === 'SGD') {
     return `let velocity = ${f32(settings.momentum)} * m[i] + g;
     m[i] = velocity;
-    w[i] = value - control.learning_rate * velocity;`;
+    w[i] = value - rate * velocity;`;
   }
   const { beta1, beta2, epsilon, weightDecay } = settings;
-  const shrink = `if (weight.decays == 1u) { value -= control.learning_rate * ${f32(weightDecay)} * value; }`;
+  const shrink = `if (weight.decays == 1u) { value -= rate * ${f32(weightDecay)} * value; }`;
   return `${kind === 'AdamW' && weightDecay !== 0 ? shrink : ''}
     let first = ${f32(beta1)} * m[i] + ${f32(1 - beta1)} * g;
     let second = ${f32(beta2)} * v[i] + ${f32(1 - beta2)} * g * g;
@@ -103,7 +122,7 @@ function rule({ kind, settings }: OptimiserPlan): string {
     v[i] = second;
     let mean = first / control.correction1;
     let deviation = sqrt(second / control.correction2);
-    w[i] = value - control.learning_rate * mean / (deviation + ${f32(epsilon)});`;
+    w[i] = value - rate * mean / (deviation + ${f32(epsilon)});`;
 }
 
 export function updateSource(plan: OptimiserPlan): string {
@@ -116,6 +135,7 @@ ${CONTROL}
 @group(0) @binding(3) var<storage, read_write> w: array<f32>;
 @group(0) @binding(4) var<storage, read_write> m: array<f32>;
 ${plan.kind === 'SGD' ? '' : '@group(0) @binding(5) var<storage, read_write> v: array<f32>;'}
+${factorOf(plan, FACTORS_IN_UPDATE)}
 
 @compute @workgroup_size(${UPDATE_WORKGROUP})
 fn main(
@@ -123,6 +143,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
 ) {
   if (control.finite == 0u) { return; }
+  let rate = control.learning_rate * factor();
   for (var i = id.x; i < weight.size; i += groups.x * ${UPDATE_WORKGROUP}u) {
     var value = w[i];
     var g = gradient[i] * control.scale;

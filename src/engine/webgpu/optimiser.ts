@@ -11,10 +11,13 @@ import type { OptimiserPlan } from '../optimiser';
 import {
   controlSource,
   DONE_SOURCE,
-  NORM_SOURCE,
+  normSource,
+  FACTORS_IN_NORM,
+  FACTORS_IN_UPDATE,
   NORM_THREADS,
   updateSource,
   UPDATE_WORKGROUP,
+  WEIGHT_BYTES,
 } from './optimiser-source';
 import type { ResidentTensor, WebgpuState } from './state';
 
@@ -54,7 +57,7 @@ export class WebgpuOptimiser {
         compute: { module: backend.device.createShaderModule({ code }), entryPoint: 'main' },
       });
     const pipelines = await Promise.all([
-      compile('norm', NORM_SOURCE),
+      compile('norm', normSource(plan)),
       compile('control', controlSource(plan)),
       compile('update', updateSource(plan)),
       compile('done', DONE_SOURCE),
@@ -78,7 +81,7 @@ export class WebgpuOptimiser {
     this.#pipelines = pipelines;
     const { device } = backend;
     let offset = 0;
-    this.#slots = plan.weights.map(({ weight, gradient, moments, decays }) => {
+    this.#slots = plan.weights.map(({ weight, gradient, moments, decays }, index) => {
       const resident = [weight, ...moments].map((name) => {
         const entry = state.entry(name);
         invariant(
@@ -91,10 +94,11 @@ export class WebgpuOptimiser {
       const threads = Math.min(NORM_THREADS, Math.max(1, Math.ceil(size / 16)));
       const uniform = device.createBuffer({
         label: `${weight} update`,
-        size: 16,
+        size: WEIGHT_BYTES,
         usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
       });
-      device.queue.writeBuffer(uniform, 0, Uint32Array.of(size, threads, offset, Number(decays)));
+      const numbers = Uint32Array.of(size, threads, offset, Number(decays), index);
+      device.queue.writeBuffer(uniform, 0, numbers);
       offset += threads;
       return { gradient, uniform, threads, size, resident };
     });
@@ -112,8 +116,9 @@ export class WebgpuOptimiser {
 
   /** Values that a step must have computed before. */
   get inputs(): readonly string[] {
-    const { learningRate, step, clipNorm } = this.plan;
-    return [learningRate, step, clipNorm, ...this.#slots.map(({ gradient }) => gradient)];
+    const { learningRate, step, clipNorm, factors } = this.plan;
+    const gradients = this.#slots.map(({ gradient }) => gradient);
+    return [learningRate, step, clipNorm, ...gradients, ...(factors ? [factors] : [])];
   }
 
   /** Records and submits the update. Returns the tensors grad_norm and step_done. */
@@ -128,7 +133,8 @@ export class WebgpuOptimiser {
       invariant(resource instanceof GPUBuffer, 'A tensor of the update has no buffer.');
       return resource;
     };
-    const { learningRate, step, clipNorm } = this.plan;
+    const { learningRate, step, clipNorm, factors } = this.plan;
+    const factorBuffer = factors === undefined ? undefined : buffer(value(factors));
     const scalars = [learningRate, step, clipNorm].map((name) => buffer(value(name)));
     const gradients = this.#slots.map(({ gradient }) => buffer(value(gradient)));
     const outputs = [buffer(gradNorm), buffer(stepDone)];
@@ -145,11 +151,15 @@ export class WebgpuOptimiser {
       pipeline: GPUComputePipeline,
       buffers: readonly (GPUBuffer | undefined)[],
       workgroups: number,
+      factorBinding?: number,
     ): void => {
       const entries = buffers.map((each, binding) => {
         invariant(each !== undefined, 'A buffer of the update is missing.');
         return { binding, resource: { buffer: each } };
       });
+      if (factorBinding !== undefined && factorBuffer !== undefined) {
+        entries.push({ binding: factorBinding, resource: { buffer: factorBuffer } });
+      }
       pass.setPipeline(pipeline);
       pass.setBindGroup(
         0,
@@ -158,7 +168,8 @@ export class WebgpuOptimiser {
       pass.dispatchWorkgroups(workgroups);
     };
     this.#slots.forEach(({ uniform, threads }, index) => {
-      dispatch(norm, [uniform, gradients[index], this.#partials], Math.ceil(threads / 64));
+      const parts = [uniform, gradients[index], this.#partials];
+      dispatch(norm, parts, Math.ceil(threads / 64), FACTORS_IN_NORM);
     });
     dispatch(control, [this.#partials, ...scalars, this.#control, outputs[0]], 1);
     this.#slots.forEach(({ uniform, size, resident }, index) => {
@@ -166,6 +177,7 @@ export class WebgpuOptimiser {
         update,
         [uniform, this.#control, gradients[index], ...resident.map((each) => each.buffer)],
         Math.min(MOST_WORKGROUPS, Math.ceil(size / UPDATE_WORKGROUP)),
+        FACTORS_IN_UPDATE,
       );
     });
     dispatch(done, [this.#control, outputs[1]], 1);

@@ -1,7 +1,8 @@
 /**
  * SGD, Adam and AdamW over all weights at once: the last node of a training graph. Inputs: learning_rate, step
- * (1-based), clip_norm (0 = none), then for each weight w, grad, m, v (SGD: w, grad, m). Outputs: for each
- * weight w', m', v' (SGD: w', m'), then grad_norm (before clipping) and step_done.
+ * (1-based), clip_norm (0 = none), then for each weight w, grad, m, v (SGD: w, grad, m), then perhaps one vector with
+ * a factor of the learning rate for each weight. Outputs: for each weight w', m', v' (SGD: w', m'), then grad_norm
+ * (before clipping) and step_done.
  *
  *   n = ‖all gradients‖₂;  g ← g · clip/n where n > clip > 0      (Pascanu, Mikolov & Bengio 2013)
  *   SGD    m ← μ·m + g;  w ← w − η·m                              (Sutskever et al. 2013, PyTorch's form)
@@ -9,7 +10,9 @@
  *          w ← w − η · (m / (1−β₁ᵗ)) / (√(v / (1−β₂ᵗ)) + ε)       (Kingma & Ba 2015, arXiv 1412.6980)
  *   AdamW  w ← w − η·λ·w first, where `decay_mask` says so        (Loshchilov & Hutter 2019, arXiv 1711.05101)
  *
- * Where n is not finite nothing changes but step_done: the step is skipped on the device.
+ * Where n is not finite nothing changes but step_done: the step is skipped on the device. A weight with the factor 0
+ * rests: it does not change and does not count in n, but its moments go on, so that it starts evenly when it is
+ * let go (Adam's corrections count steps from the beginning).
  */
 import { TRAINING_DOMAIN } from '../../onnx/graph';
 import type { Node } from '../../onnx/graph';
@@ -26,6 +29,14 @@ export const OPTIMISER_HEADER = 3;
 /** Inputs a weight takes: w, grad, m and, but for SGD, v. */
 export function optimiserStride(op: string): 3 | 4 {
   return op === 'SGD' ? 3 : 4;
+}
+
+/** Weights of an optimiser node, and whether it reads factors; undefined where its inputs do not fit. */
+export function optimiserLayout(node: Node): { count: number; factors: boolean } | undefined {
+  const stride = optimiserStride(node.op);
+  const rest = node.inputs.length - OPTIMISER_HEADER;
+  const extra = rest % stride;
+  return extra > 1 ? undefined : { count: (rest - extra) / stride, factors: extra === 1 };
 }
 
 export interface OptimiserSettings {
@@ -55,12 +66,20 @@ const reference: ReferenceKernel = (node, inputs) => {
   if (rate === undefined || step === undefined || clip === undefined) return [];
   const settings = optimiserSettings(node);
   const stride = optimiserStride(node.op);
-  const count = (inputs.length - OPTIMISER_HEADER) / stride;
+  const layout = optimiserLayout(node);
+  if (!layout) return [];
+  const { count } = layout;
+  const given = layout.factors ? inputValue(node, inputs, inputs.length - 1).data : undefined;
+  const factors = Array.from({ length: count }, (_, index) => given?.[index] ?? 1);
   const input = (weight: number, port: number): Value =>
     inputValue(node, inputs, OPTIMISER_HEADER + weight * stride + port);
 
   let squares = 0;
-  for (let w = 0; w < count; w++) for (const g of input(w, 1).data) squares += g * g;
+  for (let w = 0; w < count; w++) {
+    // 0 · g² is NaN where g is not finite: a resting weight that breaks stops the step too.
+    const counted = factors[w] === 0 ? 0 : 1;
+    for (const g of input(w, 1).data) squares += counted * (g * g);
+  }
   const norm = Math.sqrt(squares);
   const skip = !Number.isFinite(norm);
   const factor = clip > 0 && norm > clip ? clip / norm : 1;
@@ -80,8 +99,9 @@ const reference: ReferenceKernel = (node, inputs) => {
     const newW = makeValue(w.dtype, w.dims);
     const newM = makeValue(w.dtype, w.dims);
     const newV = makeValue(w.dtype, w.dims);
+    const ownRate = rate * (factors[index] as number);
     const decay =
-      node.op === 'AdamW' && settings.decayMask[index] === 1 ? rate * settings.weightDecay : 0;
+      node.op === 'AdamW' && settings.decayMask[index] === 1 ? ownRate * settings.weightDecay : 0;
     for (let i = 0; i < w.data.length; i++) {
       const g = (grad.data[i] as number) * factor;
       const old = w.data[i] as number;
@@ -91,11 +111,11 @@ const reference: ReferenceKernel = (node, inputs) => {
         newM.data[i] = first;
         newV.data[i] = second;
         const direction = first / correct1 / (Math.sqrt(second / correct2) + epsilon);
-        newW.data[i] = old - decay * old - rate * direction;
+        newW.data[i] = old - decay * old - ownRate * direction;
       } else {
         const velocity = momentum * (m.data[i] as number) + g;
         newM.data[i] = velocity;
-        newW.data[i] = old - rate * velocity;
+        newW.data[i] = old - ownRate * velocity;
       }
     }
     outputs.push(newW, newM, ...(v ? [newV] : []));
@@ -115,9 +135,17 @@ function spec(name: OptimiserName): OpSpec {
     inputs: [OPTIMISER_HEADER + stride, Infinity],
     infer: (context) => {
       const { node } = context;
-      const count = (node.inputs.length - OPTIMISER_HEADER) / stride;
-      if (!Number.isInteger(count)) {
+      const layout = optimiserLayout(node);
+      if (!layout || layout.count === 0) {
         throw shapeError(node, 'the inputs', `3 and ${stride} a weight`, `${node.inputs.length}`);
+      }
+      const { count } = layout;
+      if (layout.factors) {
+        const port = node.inputs.length - 1;
+        const { dims } = inputType(context, port);
+        if (!sameDims(dims, [count])) {
+          throw shapeError(node, `input ${port}`, shapeText([count]), shapeText(dims));
+        }
       }
       const types = Array.from({ length: count }, (_, index) => {
         const first = OPTIMISER_HEADER + index * stride;

@@ -271,10 +271,12 @@ describe('differentiate', () => {
   });
 
   it('names the node and operator that cannot be differentiated', () => {
-    const builder = new GraphBuilder('sign');
+    const builder = new GraphBuilder('hot');
     const x = builder.input('x', 'float32', [2]);
-    const sign = builder.node('Sign', [x], {}, { name: 'hard' });
-    builder.node('ReduceSum', [sign], { keepdims: attr.int(0) }, { outputs: ['loss'] });
+    const indices = builder.ints([0, 2]);
+    const depth = builder.constant('int64', [], [3]);
+    const hot = builder.node('OneHot', [indices, depth, x], {}, { name: 'hard' });
+    builder.node('ReduceSum', [hot], { keepdims: attr.int(0) }, { outputs: ['loss'] });
     let error: unknown;
     try {
       differentiate(builder.build(), { numerator: 'loss' }, ['x']);
@@ -283,7 +285,7 @@ describe('differentiate', () => {
     }
     expect(error).toBeInstanceOf(AppError);
     expect((error as AppError).code).toBe('autodiff/not-differentiable');
-    expect((error as AppError).message).toContain('"hard" (Sign)');
+    expect((error as AppError).message).toContain('"hard" (OneHot)');
   });
 
   it('refuses a loss that is not one number', () => {
