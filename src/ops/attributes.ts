@@ -1,6 +1,6 @@
 /** Typed reading of node attributes. A missing attribute without a fallback, or one of another type, is an error. */
 import { AppError } from '../core/errors';
-import type { Attribute, Node, Tensor } from '../onnx/graph';
+import type { Attribute, Graph, Node, Tensor } from '../onnx/graph';
 
 type Kind = Attribute['type'];
 type ValueFor<K extends Kind> = Extract<Attribute, { type: K }>['value'];
@@ -48,6 +48,26 @@ export function intsAttribute(
   fallback?: readonly number[],
 ): readonly number[] {
   return read(node, name, 'ints', fallback);
+}
+
+export function floatsAttribute(
+  node: Node,
+  name: string,
+  fallback?: readonly number[],
+): readonly number[] {
+  return read(node, name, 'floats', fallback);
+}
+
+export function stringsAttribute(
+  node: Node,
+  name: string,
+  fallback?: readonly string[],
+): readonly string[] {
+  return read(node, name, 'strings', fallback);
+}
+
+export function graphAttribute(node: Node, name: string): Graph {
+  return read(node, name, 'graph', undefined);
 }
 
 export function tensorAttribute(node: Node, name: string): Tensor {

@@ -10,30 +10,40 @@ import { batchNormalizationSpec } from './BatchNormalization/spec';
 import { castSpecs } from './Cast/spec';
 import { clipSpec } from './Clip/spec';
 import { concatSpec } from './Concat/spec';
+import { rangeSpecs } from './constants/ranges';
 import { constantSpecs } from './constants/spec';
 import { convSpec } from './Conv/spec';
 import { convGradInputSpec } from './ConvGradInput/spec';
 import { convGradWeightSpec } from './ConvGradWeight/spec';
 import { convTransposeSpec } from './ConvTranspose/spec';
 import type { OpSpec } from './define';
+import { detSpec } from './Det/spec';
 import { dropoutSpec } from './Dropout/spec';
 import { dropoutTrainSpec } from './DropoutTrain/spec';
 import { binarySpecs } from './elementwise/binary-spec';
 import { unarySpecs } from './elementwise/unary-spec';
+import { einsumSpec } from './Einsum/spec';
 import { expandSpec } from './Expand/spec';
 import { gatherSpec } from './Gather/spec';
 import { gatherElementsSpec, gatherNdSpec } from './indexing/gather';
 import { scatterElementsSpec, scatterNdSpec } from './indexing/scatter';
 import { gemmSpec } from './Gemm/spec';
 import { globalAveragePoolSpec } from './GlobalAveragePool/spec';
+import { hardmaxSpec } from './Hardmax/spec';
+import { softmaxCrossEntropyLossSpec } from './losses/cross-entropy';
+import { negativeLogLikelihoodSpec } from './losses/likelihood';
 import { matMulSpec } from './MatMul/spec';
 import { maxPoolSpec } from './MaxPool/spec';
 import { maxPoolGradSpec } from './MaxPoolGrad/spec';
+import { channelNormalisationSpecs } from './normalisation/channels';
+import { layerNormalizationSpec, rmsNormalizationSpec } from './normalisation/layer';
+import { simpleNormalisationSpecs } from './normalisation/simple';
 import { oneHotSpec } from './OneHot/spec';
 import { optimiserSpecs } from './optimisers/spec';
 import { padSpec } from './Pad/spec';
 import { positionSpecs } from './positions/spec';
 import { quantizationSpecs } from './quantization/spec';
+import { recurrentSpecs } from './recurrent/spec';
 import { reductionSpecs } from './reductions/spec';
 import { reshapeSpecs } from './Reshape/spec';
 import { selectionSpecs } from './selection/spec';
@@ -56,13 +66,22 @@ export const ALL_OPS: readonly OpSpec[] = [
   ...castSpecs,
   matMulSpec,
   gemmSpec,
+  einsumSpec,
+  detSpec,
   convSpec,
   convTransposeSpec,
   maxPoolSpec,
   averagePoolSpec,
   globalAveragePoolSpec,
   batchNormalizationSpec,
+  ...channelNormalisationSpecs,
+  layerNormalizationSpec,
+  rmsNormalizationSpec,
+  ...simpleNormalisationSpecs,
   ...softmaxSpecs,
+  hardmaxSpec,
+  softmaxCrossEntropyLossSpec,
+  negativeLogLikelihoodSpec,
   ...reductionSpecs,
   ...argSpecs,
   ...reshapeSpecs,
@@ -81,10 +100,12 @@ export const ALL_OPS: readonly OpSpec[] = [
   tileSpec,
   ...positionSpecs,
   ...selectionSpecs,
+  ...recurrentSpecs,
   oneHotSpec,
   padSpec,
   dropoutSpec,
   ...constantSpecs,
+  ...rangeSpecs,
   ...quantizationSpecs,
   softmaxCrossEntropySpec,
   softmaxCrossEntropyGradSpec,
