@@ -3,7 +3,7 @@
  * names, moments `<weight>/m` and `<weight>/v`; so a checkpoint moves between executors. Several Programs
  * (train, validate, adapters) share one State. Changing this file needs a decision record.
  */
-import type { Graph } from '../onnx/graph';
+import type { Graph, Tensor } from '../onnx/graph';
 
 export type ExecutorName = 'webgpu' | 'wasm' | 'reference';
 
@@ -52,5 +52,10 @@ export interface Executor {
   readonly lost: Promise<string>;
   createState(specs: readonly StateSpec[]): Promise<State>;
   compile(graph: Graph, state: State, options: CompileOptions): Promise<Program>;
+  /**
+   * Outputs of any graph for these inputs, of every element type, without State; lengths that the graph leaves
+   * open become those of the inputs. For a graph that runs once: Programs are for those that run often.
+   */
+  evaluate(graph: Graph, inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
   dispose(): void;
 }

@@ -14,6 +14,7 @@ import type {
   StateSpec,
   Ticket,
 } from '../executor';
+import { evaluateReference } from './evaluate';
 import { runGraph } from './run-graph';
 
 class ReferenceState implements State {
@@ -150,6 +151,8 @@ export function createReferenceExecutor(): Executor {
       }
       return Promise.resolve(new ReferenceProgram(graph, state, options));
     },
+    // Asynchronous, so that what a kernel refuses is a rejection here as elsewhere.
+    evaluate: async (graph, inputs) => Promise.resolve(evaluateReference(graph, inputs)),
     dispose: () => undefined,
   };
 }

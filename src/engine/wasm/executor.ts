@@ -3,8 +3,10 @@
  * trainer of machines without a real GPU, and the fallback when a GPU is lost.
  */
 import { invariant } from '../../core/errors';
-import type { Graph } from '../../onnx/graph';
+import type { Graph, Tensor } from '../../onnx/graph';
+import type { Tensors } from '../evaluate';
 import type { CompileOptions, Executor, Program, State, StateSpec } from '../executor';
+import { evaluateWasm } from './evaluate';
 import { ortVersion, setUpOrt, trainingThreads } from './ort';
 import { compileWasm } from './program';
 import { WasmState } from './state';
@@ -29,6 +31,10 @@ export class WasmExecutor implements Executor {
   compile(graph: Graph, state: State, options: CompileOptions): Promise<Program> {
     invariant(state instanceof WasmState, 'A Program and its State must be of one executor.');
     return compileWasm(graph, state, options);
+  }
+
+  evaluate(graph: Graph, inputs: Tensors): Promise<Map<string, Tensor>> {
+    return evaluateWasm(graph, inputs);
   }
 
   dispose(): void {

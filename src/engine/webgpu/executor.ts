@@ -5,11 +5,13 @@
 import { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import { env } from '@tensorflow/tfjs-core';
 import { AppError, invariant } from '../../core/errors';
-import type { Graph } from '../../onnx/graph';
+import type { Graph, Tensor } from '../../onnx/graph';
 import { expandOps } from '../../ops/expand-graph';
 import { openDevice } from '../device';
 import type { GpuDevice } from '../device';
 import type { CompileOptions, Executor, Program, State, StateSpec } from '../executor';
+import type { Tensors } from '../evaluate';
+import { evaluateWebgpu } from './evaluate';
 import { loweringOf } from './lowerings';
 import { WebgpuProgram } from './program';
 import { WebgpuState } from './state';
@@ -51,6 +53,10 @@ export class WebgpuExecutor implements Executor {
       state,
       options,
     });
+  }
+
+  evaluate(graph: Graph, inputs: Tensors): Promise<Map<string, Tensor>> {
+    return evaluateWebgpu(this.#backend, this.gpu, graph, inputs);
   }
 
   dispose(): void {

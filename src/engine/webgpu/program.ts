@@ -7,14 +7,15 @@ import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { AppError, invariant } from '../../core/errors';
 import { sizeOf } from '../../core/dtype';
-import type { Graph, Node, Tensor } from '../../onnx/graph';
+import type { Graph, Node } from '../../onnx/graph';
 import { alias, deviceType } from '../../ops/lowering/tfjs';
 import type { Run } from '../../ops/lowering/tfjs';
 import type { GpuDevice } from '../device';
-import type { CompileOptions, Feeds, Program, Ticket } from '../executor';
+import type { CompileOptions, Feeds, Program } from '../executor';
 import { isOptimiser, readOptimiser } from '../optimiser';
 import { analyse, checkFeeds, nodesFor } from '../plan';
 import type { ConcreteType } from '../plan';
+import { deviceArray } from './arrays';
 import { loweringOf } from './lowerings';
 import { WebgpuOptimiser } from './optimiser';
 import { deviceLost } from './read';
@@ -45,13 +46,6 @@ export interface CompiledGraph {
   readonly graph: Graph;
   readonly state: WebgpuState;
   readonly options: CompileOptions;
-}
-
-/** Numbers as the device holds them; int64 that does not fit is a bound such as INT64_MAX, and clamps. */
-function deviceArray({ dtype, data }: Tensor): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
-  const numbers = Array.from(data, Number);
-  if (deviceType(dtype) === 'float32') return Float32Array.from(numbers);
-  return Int32Array.from(numbers, (value) => Math.min(Math.max(value, -(2 ** 31)), 2 ** 31 - 1));
 }
 
 export class WebgpuProgram implements Program {
@@ -105,7 +99,7 @@ export class WebgpuProgram implements Program {
     for (const [name, tensor] of known) {
       if (!used.has(name)) continue;
       const constant = makeResident(backend, tensor.dims, deviceType(tensor.dtype), name);
-      gpu.device.queue.writeBuffer(constant.buffer, 0, deviceArray(tensor));
+      gpu.device.queue.writeBuffer(constant.buffer, 0, deviceArray(name, tensor));
       constants.push(constant);
       resident.set(name, constant.info);
     }
@@ -169,7 +163,7 @@ export class WebgpuProgram implements Program {
     };
   }
 
-  step(feeds: Feeds): Ticket {
+  step(feeds: Feeds): WebgpuTicket {
     invariant(!this.#disposed, 'A step was asked of a Program that is disposed.');
     if (this.#gpu.isLost()) throw deviceLost();
     const backend = this.#backend;

@@ -19,7 +19,7 @@ export class WebgpuTicket implements Ticket {
   readonly #backend: WebGPUBackend;
   readonly #gpu: GpuDevice;
   #outputs: readonly TicketOutput[] | null;
-  #result: Promise<Map<string, Float32Array>> | undefined;
+  #result: Promise<Map<string, Float32Array | Int32Array>> | undefined;
 
   constructor(backend: WebGPUBackend, gpu: GpuDevice, outputs: readonly TicketOutput[]) {
     this.#backend = backend;
@@ -31,7 +31,18 @@ export class WebgpuTicket implements Ticket {
     return this.#outputs !== null;
   }
 
-  read(): Promise<Map<string, Float32Array>> {
+  async read(): Promise<Map<string, Float32Array>> {
+    const values = await this.values();
+    return new Map(
+      [...values].map(([name, data]) => [
+        name,
+        data instanceof Float32Array ? data : Float32Array.from(data),
+      ]),
+    );
+  }
+
+  /** As `read`, but whole numbers as such: float32 holds them only up to 2^24. */
+  values(): Promise<Map<string, Float32Array | Int32Array>> {
     this.#result ??= this.#read();
     return this.#result;
   }
@@ -41,7 +52,7 @@ export class WebgpuTicket implements Ticket {
     this.#outputs = null;
   }
 
-  async #read(): Promise<Map<string, Float32Array>> {
+  async #read(): Promise<Map<string, Float32Array | Int32Array>> {
     const outputs = this.#outputs;
     if (outputs === null) {
       throw new AppError(
@@ -63,10 +74,7 @@ export class WebgpuTicket implements Ticket {
       outputs.map(({ name, info }, index) => {
         const bytes = parts[index] ?? new ArrayBuffer(0);
         const integers = info.dtype === 'int32' || info.dtype === 'bool';
-        return [
-          name,
-          integers ? Float32Array.from(new Int32Array(bytes)) : new Float32Array(bytes),
-        ];
+        return [name, integers ? new Int32Array(bytes) : new Float32Array(bytes)];
       }),
     );
   }

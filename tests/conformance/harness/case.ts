@@ -100,7 +100,9 @@ function setsOf(files: readonly RegExpExecArray[], from: number): CaseListing['s
 export async function openCase(listing: CaseListing, read: ReadFile): Promise<Case> {
   if (listing.sets.length === 0) throw missing(`${listing.name} has no test_data_set_0`);
   const bytes = await read(listing.model);
-  const graph = readModel(bytes);
+  const external = new Map<string, Uint8Array>();
+  for (const path of listing.others) external.set(path, await read(path));
+  const graph = readModel(bytes, { external });
   const declared = inputNames(bytes);
   return {
     name: listing.name,
@@ -135,7 +137,10 @@ interface NamedTensor {
 
 async function readTensors(paths: readonly string[], read: ReadFile): Promise<NamedTensor[]> {
   const tensors: NamedTensor[] = [];
-  for (const path of paths) tensors.push(readTensor(new WireReader(await read(path), path)));
+  const source = { external: new Map(), consume: false, cost: { copied: 0, moved: 0 } };
+  for (const path of paths) {
+    tensors.push(readTensor(new WireReader(await read(path), path), source));
+  }
   return tensors;
 }
 

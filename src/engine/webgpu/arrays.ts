@@ -1,0 +1,35 @@
+/** Tensors as the device holds them: floating point as float32, whole numbers of every width and bool as int32. */
+import { AppError } from '../../core/errors';
+import type { Tensor } from '../../onnx/graph';
+import { deviceType } from '../../ops/lowering/tfjs';
+import { valueOf } from '../../ops/value';
+
+const LOWEST = -(2 ** 31);
+const HIGHEST = 2 ** 31 - 1;
+/** From here on a number is a bound such as INT64_MAX ("to the end"), which may be the largest that there is. */
+const UNBOUNDED = 2 ** 62;
+
+/** @throws AppError `engine/unsupported` for a whole number that int32 does not hold */
+export function deviceArray(
+  name: string,
+  tensor: Tensor,
+): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+  if (deviceType(tensor.dtype) === 'float32') {
+    // As it is, but where its bytes are shared memory, which the device does not take.
+    const { data } = tensor;
+    if (data instanceof Float32Array && data.buffer instanceof ArrayBuffer) {
+      return data as Float32Array<ArrayBuffer>;
+    }
+    return Float32Array.from(valueOf(tensor).data);
+  }
+  return Int32Array.from(valueOf(tensor).data, (value) => {
+    if (value >= UNBOUNDED) return HIGHEST;
+    if (value <= -UNBOUNDED) return LOWEST;
+    if (value >= LOWEST && value <= HIGHEST) return value;
+    throw new AppError(
+      'engine/unsupported',
+      `"${name}" holds ${value}. The graphics processor computes with whole numbers from ${LOWEST} to ${HIGHEST}.`,
+      { name, value },
+    );
+  });
+}

@@ -1,0 +1,130 @@
+/**
+ * A graph once, on the graphics processor. There, integers of every width are int32 and floating point is float32:
+ * inputs are checked to fit, and outputs come back in the type that the graph gives them. Shapes must be known when
+ * the graph is compiled; inputs that decide them (a target shape, axes, a count) are short, and become constants.
+ */
+import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
+import { AppError, invariant } from '../../core/errors';
+import { isFloat, sizeOf } from '../../core/dtype';
+import { pruneUnused } from '../../onnx/compose';
+import type { Graph, Tensor } from '../../onnx/graph';
+import { expandOps } from '../../ops/expand-graph';
+import { infer } from '../../ops/infer-shapes';
+import { deviceType } from '../../ops/lowering/tfjs';
+import { isStatic, shapeText } from '../../ops/shapes';
+import { tensorOf } from '../../ops/value';
+import type { GpuDevice } from '../device';
+import { bindInputs } from '../evaluate';
+import type { Tensors } from '../evaluate';
+import { deviceArray } from './arrays';
+import { loweringOf } from './lowerings';
+import { WebgpuProgram } from './program';
+import { WebgpuState } from './state';
+
+const LONGEST_LIST = 1024;
+const LONGEST_FLOATS = 64;
+
+const isList = ({ dims }: Tensor): boolean => dims.length < 2 && sizeOf(dims) <= LONGEST_LIST;
+
+/** What is made constant, until the graph compiles: nothing; short lists of integers; short lists of anything. */
+const SETTLED: readonly ((tensor: Tensor) => boolean)[] = [
+  () => false,
+  (tensor) => isList(tensor) && !isFloat(tensor.dtype),
+  (tensor) => isList(tensor) && (!isFloat(tensor.dtype) || sizeOf(tensor.dims) <= LONGEST_FLOATS),
+];
+
+export async function evaluateWebgpu(
+  backend: WebGPUBackend,
+  gpu: GpuDevice,
+  graph: Graph,
+  inputs: Tensors,
+): Promise<Map<string, Tensor>> {
+  const bound = pruneUnused(bindInputs(graph, inputs));
+  const state = new WebgpuState(backend, gpu, []);
+  const { program, compiled, types } = await compile(bound, inputs, async (settled) => {
+    const expanded = pruneUnused(expandOps(settled, (node) => loweringOf(node) !== undefined));
+    const outputs = expanded.outputs.map(({ name }) => name);
+    const program = await WebgpuProgram.compile({
+      backend,
+      gpu,
+      graph: expanded,
+      state,
+      options: { updates: new Map(), outputs },
+    });
+    return { program, compiled: expanded, types: staticTypes(expanded) };
+  });
+  try {
+    const feeds = new Map(
+      compiled.inputs.map(({ name }) => {
+        const tensor = inputs.get(name);
+        invariant(tensor !== undefined, `The input "${name}" was checked, but is not there.`);
+        return [name, deviceArray(name, tensor)];
+      }),
+    );
+    const values = await program.step(feeds).values();
+    return new Map(
+      graph.outputs.map(({ name }) => {
+        const type = types.get(name);
+        const data = values.get(name);
+        invariant(type !== undefined && data !== undefined, `"${name}" was not computed.`);
+        return [name, tensorOf({ ...type, data: Float64Array.from(data) })];
+      }),
+    );
+  } finally {
+    program.dispose();
+    state.dispose();
+  }
+}
+
+/** Compiles with as few inputs made constant as it takes. The last failure is the one that tells. */
+async function compile<T>(
+  graph: Graph,
+  inputs: Tensors,
+  attempt: (settled: Graph) => Promise<T>,
+): Promise<T> {
+  let failure: unknown;
+  let before = -1;
+  for (const settles of SETTLED) {
+    const constant = graph.inputs.filter(({ name }) => {
+      const tensor = inputs.get(name);
+      return tensor !== undefined && settles(tensor);
+    });
+    if (constant.length === before) continue;
+    before = constant.length;
+    const initializers = new Map(graph.initializers);
+    for (const { name } of constant) {
+      const tensor = inputs.get(name);
+      if (tensor) initializers.set(name, tensor);
+    }
+    const open = graph.inputs.filter((info) => !constant.includes(info));
+    try {
+      return await attempt({ ...graph, inputs: open, initializers });
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** Types of all values, which must be static and of a type that the device holds. */
+function staticTypes(
+  graph: Graph,
+): Map<string, { dtype: Tensor['dtype']; dims: readonly number[] }> {
+  const { types } = infer(graph);
+  const fixed = new Map<string, { dtype: Tensor['dtype']; dims: readonly number[] }>();
+  for (const [name, { dtype, dims }] of types) {
+    if (!isStatic(dims)) {
+      const maker = graph.nodes.find(({ outputs }) => outputs.includes(name));
+      throw new AppError(
+        'engine/unsupported',
+        `Node "${maker?.name ?? ''}" (${maker?.op ?? ''}) gives "${name}" the shape ${shapeText(dims)}, which ` +
+          'depends on its data. The graphics processor needs shapes that are known before.',
+        { node: maker?.name, value: name },
+      );
+    }
+    deviceType(dtype);
+    fixed.set(name, { dtype, dims });
+  }
+  return fixed;
+}
