@@ -1,10 +1,13 @@
 /**
  * Batch normalisation with running statistics (Ioffe & Szegedy 2015, arXiv 1502.03167):
  *   y = scale · (x − mean) / √(var + ε) + bias, per channel (axis 1).
- * Learning uses terrarium.training.BatchNormTrain in its place.
+ * With `training_mode` it is terrarium.training.BatchNormTrain, which learning uses in its place.
  */
-import { attr } from '../../onnx/graph';
+import { attr, TRAINING_DOMAIN } from '../../onnx/graph';
+import type { GraphBuilder } from '../../onnx/builder';
+import type { Node } from '../../onnx/graph';
 import { floatAttribute, intAttribute, unsupported } from '../attributes';
+import { batchNormTrainReference } from '../BatchNormTrain/reference';
 import type { GradientRule, OpSpec } from '../define';
 import { reshapeTo } from '../gradients';
 import { aroundAxis, dimAt, inputType, shapeError, shapeText } from '../shapes';
@@ -20,10 +23,28 @@ export function statisticAxes(dims: readonly number[]): number[] {
   return dims.map((_, axis) => axis).filter((axis) => axis !== 1);
 }
 
+function trains(node: Node): boolean {
+  return intAttribute(node, 'training_mode', 0) !== 0;
+}
+
+const SETTINGS = ['epsilon', 'momentum'];
+
+/** The training operator with this node's inputs and settings, as five values. */
+function trainingNodes(node: Node, builder: GraphBuilder): readonly string[] {
+  const settings = [...node.attributes].filter(([name]) => SETTINGS.includes(name));
+  const options = { domain: TRAINING_DOMAIN };
+  return builder.nodes('BatchNormTrain', node.inputs, 5, Object.fromEntries(settings), options);
+}
+
 const gradient: GradientRule = ({ node, builder, outputGradients, type, wants }) => {
   const [g] = outputGradients;
   const [x, scale, bias, mean, variance] = node.inputs;
   if (!g || !x || !scale || !bias || !mean || !variance) return [];
+  if (trains(node)) {
+    const [, batchMean = '', inverse = ''] = trainingNodes(node, builder);
+    const inputs = [g, x, scale, batchMean, inverse];
+    return builder.nodes('BatchNormGrad', inputs, 3, {}, { domain: TRAINING_DOMAIN });
+  }
   const dims = type(x).dims;
   const wide = channelDims(dims);
   const epsilon = builder.scalar(floatAttribute(node, 'epsilon', 1e-5));
@@ -57,8 +78,6 @@ export const batchNormalizationSpec: OpSpec = {
   infer: (context) => {
     const { node } = context;
     const x = inputType(context, 0);
-    if (intAttribute(node, 'training_mode', 0) !== 0)
-      throw unsupported(node, 'is in training mode');
     if (x.dims.length < 2)
       throw shapeError(node, 'input 0', 'of rank 2 or more', shapeText(x.dims));
     const channels = dimAt(x.dims, 1);
@@ -68,9 +87,13 @@ export const batchNormalizationSpec: OpSpec = {
         throw shapeError(node, `input ${index}`, shapeText([channels]), shapeText(dims));
       }
     }
-    return [x];
+    return trains(node) ? [x, inputType(context, 3), inputType(context, 4)] : [x];
   },
-  reference: (node, inputs) => {
+  reference: (node, inputs, scope) => {
+    if (trains(node)) {
+      const [y, , , mean, variance] = batchNormTrainReference(node, inputs, scope);
+      return y && mean && variance ? [y, mean, variance] : [];
+    }
     const x = inputValue(node, inputs, 0);
     const [scale, bias, mean, variance] = [1, 2, 3, 4].map(
       (index) => inputValue(node, inputs, index).data,

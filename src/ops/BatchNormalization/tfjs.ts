@@ -1,6 +1,6 @@
 /** Batch normalisation on the graphics processor: with running statistics, while learning, and its gradient. */
 import { sizeOf } from '../../core/dtype';
-import { floatAttribute } from '../attributes';
+import { floatAttribute, intAttribute } from '../attributes';
 import { f32, kernel } from '../lowering/kernel';
 import { given, inputType, outputType } from '../lowering/tfjs';
 import type { Lowering } from '../lowering/tfjs';
@@ -13,6 +13,7 @@ function channelOf(dims: readonly number[]): string {
 }
 
 export const batchNormalization: Lowering = (context) => {
+  if (intAttribute(context.node, 'training_mode', 0) !== 0) return withBatchStatistics(context);
   const run = kernel(context.backend, {
     label: 'BatchNormalization',
     output: outputType(context),
@@ -22,6 +23,17 @@ export const batchNormalization: Lowering = (context) => {
   result[index] = (x0[index] - x3[c]) / deviation * x1[c] + x2[c];`,
   });
   return (inputs) => [run(inputs.slice(0, 5).map(given))];
+};
+
+/** `training_mode`: y and the new running statistics. */
+const withBatchStatistics: Lowering = (context) => {
+  const run = batchNormTrain(context);
+  return (inputs) => {
+    const [y, mean, inverse, newMean, newVariance] = run(inputs).map(given);
+    context.backend.disposeData(given(mean).dataId);
+    context.backend.disposeData(given(inverse).dataId);
+    return [given(y), given(newMean), given(newVariance)];
+  };
 };
 
 /** (x, scale, bias, old mean, old variance) -> y, mean, inv_std, new mean, new variance */
