@@ -51,7 +51,8 @@ export default defineConfig({
       manifest: false,
       injectManifest: {
         globPatterns: ['**/*'],
-        globIgnores: ['**/*.map', 'offline.sw.js', '.*'],
+        // Pretrained bodies are large and wanted by few: the service worker keeps one when it is first used.
+        globIgnores: ['**/*.map', 'offline.sw.js', '.*', 'backbones/*.onnx'],
         maximumFileSizeToCacheInBytes: 64 * 2 ** 20,
         manifestTransforms: [
           async (entries) => ({

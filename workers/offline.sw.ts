@@ -26,6 +26,9 @@ const files = new Map(
   manifest.map((file) => [new URL(file.url, self.registration.scope).href, file]),
 );
 const total = [...files.values()].reduce((sum, file) => sum + file.bytes, 0);
+/** Pretrained bodies: no part of a build, kept from one to the next. */
+const BODIES = 'terrarium-backbones';
+const bodiesUrl = new URL('backbones/', self.registration.scope).href;
 const indexUrl = new URL('index.html', self.registration.scope).href;
 const cacheName = PREFIX + fingerprint();
 
@@ -65,7 +68,8 @@ self.addEventListener('fetch', (event) => {
   url.hash = '';
   url.search = '';
   const address = request.mode === 'navigate' ? indexUrl : url.href;
-  event.respondWith(answer(address, request, event));
+  const answering = address.startsWith(bodiesUrl) && address.endsWith('.onnx') ? body : answer;
+  event.respondWith(answering(address, request, event));
 });
 
 async function answer(address: string, request: Request, event: FetchEvent): Promise<Response> {
@@ -81,6 +85,20 @@ async function answer(address: string, request: Request, event: FetchEvent): Pro
       tell({ type: 'failed', message: String(error) }),
     ),
   );
+  return withHeaders(response);
+}
+
+/** A pretrained body: saved when it is first used, if its bytes are those that its manifest names. */
+async function body(address: string, request: Request, event: FetchEvent): Promise<Response> {
+  const described = address.replace(/onnx$/, 'json');
+  const manifest = await answer(described, new Request(described), event);
+  const { sha256, bytes } = (await manifest.json()) as Omit<SavedFile, 'url'>;
+  const cache = await caches.open(BODIES);
+  const saved = await cache.match(address);
+  if (saved?.headers.get(HASH_HEADER) === sha256) return saved;
+  const response = await fetch(request);
+  if (!response.ok) return withHeaders(response);
+  await keep(cache, address, { url: address, sha256, bytes }, response.clone());
   return withHeaders(response);
 }
 

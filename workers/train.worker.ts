@@ -6,25 +6,15 @@ import { installErrorCodec } from '../src/protocol/errors';
 import type { TrainApi } from '../src/protocol/api';
 import { openExecutor } from '../src/training/executors';
 import { createTrainApi } from '../src/training/train-api';
-import type { TrainStore } from '../src/training/train-api';
+import { openTrainStore, readStatic } from './train-ports';
 
 installErrorCodec(Comlink.transferHandlers);
 
 const train = createTrainApi({
   compileRecipe,
   openExecutor,
-  openStore(port): TrainStore {
-    const { putCheckpoint, getCheckpoint } = Comlink.wrap<TrainStore>(port);
-    return {
-      getCheckpoint,
-      putCheckpoint: (checkpoint, state, best) =>
-        putCheckpoint(
-          checkpoint,
-          Comlink.transfer(state, [state]),
-          best && Comlink.transfer(best, [best]),
-        ),
-    };
-  },
+  openStore: openTrainStore,
+  readStatic,
   probe: async (onProgress) => (await import('../src/engine/probe')).probe(onProgress),
 });
 
@@ -32,7 +22,12 @@ const api: TrainApi = {
   ...train,
   async run(request, batches, onEvent) {
     const outcome = await train.run(request, batches, onEvent);
-    return Comlink.transfer(outcome, [outcome.model]);
+    const { model, adapter } = outcome;
+    return Comlink.transfer(outcome, adapter ? [model, adapter] : [model]);
+  },
+  async readPretrained(files, onProgress) {
+    const read = await train.readPretrained(files, onProgress);
+    return Comlink.transfer(read, [read.file]);
   },
 };
 

@@ -376,6 +376,8 @@ export interface Run {
   readonly examplesPerSecond: number;
   readonly stepsDone: number;
   readonly stepsTotal: number;
+  /** Numbers that learn; a pretrained body may hold many more that do not. */
+  readonly trainable?: number;
   readonly modelVersionId: Id | null;
   readonly error: { readonly code: string; readonly message: string } | null;
 }

@@ -1,5 +1,5 @@
 import { AppError } from '../core/errors';
-import type { Project, RunConfig } from '../protocol/entities';
+import type { BlueprintConfig, Project, RecipeConfig, RunConfig } from '../protocol/entities';
 
 /** The configuration of a project's next run. */
 export function runConfig(project: Project): RunConfig {
@@ -16,11 +16,18 @@ export function runConfig(project: Project): RunConfig {
     datasetId,
     target,
     task,
-    recipe,
+    recipe: prepared(recipe, blueprint),
     split,
     blueprint,
     training,
     seed,
     executor,
   };
+}
+
+/** A pretrained body wants its pictures as it was taught with them; a blueprint of ours takes them as they are. */
+function prepared(recipe: RecipeConfig, blueprint: BlueprintConfig): RecipeConfig {
+  return blueprint.kind === 'pretrained' && blueprint.picture !== null
+    ? { ...recipe, image: blueprint.picture }
+    : recipe;
 }

@@ -209,9 +209,16 @@ class RunCourse {
     this.#listener(event);
     switch (event.type) {
       case 'started': {
-        const { planId, label, graphHash, stepsTotal } = event;
+        const { planId, label, graphHash, stepsTotal, weights: trainable } = event;
         const device = { executor, reason, planId, label };
-        this.#updateSoon({ status: 'running', device, graphHash, stepsTotal, error: null });
+        this.#updateSoon({
+          status: 'running',
+          device,
+          graphHash,
+          stepsTotal,
+          trainable,
+          error: null,
+        });
         break;
       }
       case 'state':
@@ -240,7 +247,7 @@ class RunCourse {
     const { store } = this.#workers;
     const { id: runId, projectId, name, config } = this.#run;
     this.#listener({ type: 'phase', progress: { label: 'Saving the model' } });
-    const { graphHash, weights, signature, model: file } = outcome;
+    const { graphHash, weights, signature, model: file, adapter, base } = outcome;
     const model = await store.putModel(
       {
         projectId,
@@ -254,8 +261,10 @@ class RunCourse {
         signature,
         recipe: this.#prepared.recipe,
         weights,
+        ...(base ? { base } : {}),
       },
       moved(file),
+      adapter && moved(adapter),
     );
     await this.#update({
       status: outcome.status,

@@ -10,6 +10,7 @@ import type {
   InferApi,
   InspectedModel,
   OnProgress,
+  PretrainedFile,
   ProbeReport,
   RawPart,
   StoreApi,
@@ -25,10 +26,12 @@ import type {
   SplitPart,
   TaskType,
 } from '../protocol/entities';
+import type { PretrainedModel } from '../protocol/pretrained';
 import { startBaselines } from './baselines';
 import { moved } from './bridge';
 import type { Async } from './bridge';
 import {
+  BLUEPRINTS,
   DEFAULT_SEED,
   defaultBlueprint,
   defaultRecipe,
@@ -106,7 +109,7 @@ export class Studio {
 
   importEmbedded(
     callId: string,
-    name: 'penguins' | 'digits',
+    name: Parameters<DataApi['importEmbedded']>[1],
     onProgress: OnProgress,
   ): Promise<ImportResult> {
     return this.workers.data.importEmbedded(callId, name, onProgress);
@@ -185,7 +188,8 @@ export class Studio {
 
   /** Trains the commonest-class (or mean) and the linear baseline, one after the other. */
   async trainBaselines(project: Project, listener: RunListener): Promise<readonly FinishedRun[]> {
-    const config = this.runConfig(project);
+    // The linear one looks at the rows as they are, not as a pretrained body wants them.
+    const config = this.runConfig({ ...project, blueprint: BLUEPRINTS.linear });
     const dataset = await this.workers.store.getDataset(config.datasetId);
     return startBaselines(this.workers, this.device, project.id, config, dataset, listener);
   }
@@ -263,6 +267,41 @@ export class Studio {
       moved(file),
     );
     return { model, inspected };
+  }
+
+  /** What a person picked to start from, kept under its hash. */
+  async importPretrained(
+    files: readonly PretrainedFile[],
+    onProgress: OnProgress,
+  ): Promise<PretrainedModel> {
+    const { train, store } = this.workers;
+    const { name, summary, file } = await train.readPretrained(files, onProgress);
+    return store.putPretrained({ name, summary }, moved(file));
+  }
+
+  /** A LoRA run's adapter put back into its body, kept as a model of this project. */
+  async applyAdapter(projectId: Id, adapter: ArrayBuffer): Promise<ModelVersion> {
+    const { train, store } = this.workers;
+    const { datasetId } = await store.getProject(projectId);
+    const { model, ...made } = await train.applyAdapter(adapter);
+    return store.putModel(
+      {
+        ...made,
+        projectId,
+        stage: 'draft',
+        kind: 'imported',
+        runId: null,
+        parentId: null,
+        datasetId,
+      },
+      moved(model),
+    );
+  }
+
+  /** The small file of a LoRA run; null where the model has none. */
+  async downloadAdapter(modelId: Id): Promise<ArrayBuffer | null> {
+    const { adapter } = await this.workers.store.getModel(modelId);
+    return adapter ? this.workers.store.getChunk(adapter) : null;
   }
 
   /** The bytes of a model's `.onnx` file. */

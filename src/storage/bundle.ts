@@ -17,7 +17,7 @@ import { addDataset } from './datasets';
 import { found } from './errors';
 import { withEvaluationId } from './evaluations';
 import { withModelId } from './models';
-import { evaluationChunks, storedDatasetChunks } from './references';
+import { evaluationChunks, modelChunks, storedDatasetChunks } from './references';
 import { isActive } from './runs';
 import type { EvaluationRow } from './schema';
 
@@ -43,7 +43,7 @@ export function namedDatasets(bundle: Omit<Bundle, 'datasets'>): ReadonlySet<Id>
 export function bundleChunks(bundle: Bundle): readonly ChunkRef[] {
   return [
     ...bundle.datasets.flatMap(storedDatasetChunks),
-    ...bundle.models.map((model) => model.file),
+    ...bundle.models.flatMap(modelChunks),
     ...bundle.evaluations.flatMap(evaluationChunks),
   ];
 }

@@ -4,10 +4,11 @@
  */
 import type { ChunkRef, Id, Timestamp } from '../protocol/entities';
 import type { StoreContext } from './context';
-import { found } from './errors';
+import { found, guarded } from './errors';
 import {
   checkpointChunks,
   evaluationChunks,
+  modelChunks,
   readManifests,
   referencedKeys,
   storedDatasetChunks,
@@ -39,6 +40,7 @@ export async function deletionOf(context: StoreContext, id: Id): Promise<Deletio
       models: all.models.filter((model) => !modelIds.has(model.id)),
       evaluations: all.evaluations.filter((row) => !evaluationIds.has(row.id)),
       checkpoints: all.checkpoints.filter((row) => !runIds.has(row.runId)),
+      pretrained: all.pretrained,
     };
     return {
       runs: runIds.size,
@@ -51,7 +53,7 @@ export async function deletionOf(context: StoreContext, id: Id): Promise<Deletio
 function bytesOnlyIn(manifests: Manifests, kept: ReadonlySet<string>): number {
   const refs: ChunkRef[] = [
     ...manifests.datasets.flatMap(storedDatasetChunks),
-    ...manifests.models.map((model) => model.file),
+    ...manifests.models.flatMap(modelChunks),
     ...manifests.evaluations.flatMap(evaluationChunks),
     ...manifests.checkpoints.flatMap(checkpointChunks),
   ];
@@ -141,6 +143,7 @@ export async function eraseEverything(context: StoreContext): Promise<void> {
       for (const table of core.tables) await table.clear();
     });
     context.runLocks.releaseAll();
+    await guarded('the erasure', () => context.cache.features.clear());
     await context.sweep(true);
   });
 }

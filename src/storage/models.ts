@@ -63,9 +63,10 @@ export function modelMethods(context: StoreContext): ModelMethods {
   }
 
   return {
-    async putModel(draft, file) {
+    async putModel(draft, file, adapterFile) {
       context.assertWritable();
       const ref = await context.chunks.put(file);
+      const adapter = adapterFile ? await context.chunks.put(adapterFile) : null;
       const tables = [models, projects, runs, datasets, links];
       for (;;) {
         // The id covers the number, and hashing may not be awaited inside the transaction that adds it.
@@ -78,9 +79,15 @@ export function modelMethods(context: StoreContext): ModelMethods {
           number,
           createdAt: context.now(),
           file: ref,
+          ...(adapter ? { adapter } : {}),
           trashedAt: null,
         });
-        const added = await context.publish('The model', [ref], tables, () => add(model));
+        const added = await context.publish(
+          'The model',
+          adapter ? [ref, adapter] : [ref],
+          tables,
+          () => add(model),
+        );
         if (added) return added;
       }
     },

@@ -50,11 +50,13 @@ const chunk: Schema<ChunkRef> = v.pipe(
 );
 
 const source = v.strictObject({
-  kind: v.picklist(['embedded', 'file', 'paste', 'project-file']),
+  kind: v.picklist(['embedded', 'file', 'paste', 'project-file', 'folder', 'zip', 'camera']),
   name: text,
   licence: v.optional(text),
   origin: v.optional(text),
 });
+
+const pictureFit = v.picklist(['crop', 'letterbox']);
 
 const manifest: Schema<DatasetManifest> = v.variant('type', [
   v.strictObject({
@@ -89,6 +91,16 @@ const manifest: Schema<DatasetManifest> = v.variant('type', [
     pixels: v.array(chunk),
     labels: v.array(chunk),
     source,
+    groups: v.optional(v.strictObject({ names: v.array(text), chunks: v.array(chunk) })),
+    fit: v.optional(pictureFit),
+    intake: v.optional(
+      v.strictObject({
+        leftOut: v.array(v.strictObject({ name: text, code: text, reason: text })),
+        leftOutCount: count,
+        duplicates: count,
+        contradictions: count,
+      }),
+    ),
   }),
 ]);
 
@@ -99,20 +111,38 @@ const dataset: Schema<DatasetVersion> = v.strictObject({
   rowsLeftOut: v.optional(v.literal(true)),
 });
 
+const preparation = {
+  resize: v.optional(v.strictObject({ height: count, width: count })),
+  channelsTo: v.optional(v.literal(3)),
+  mean: v.optional(v.array(figure)),
+  std: v.optional(v.array(figure)),
+};
+const imagePreparation = v.strictObject(preparation);
+
 const recipe = v.strictObject({
   format,
   use: switches,
   imputeNumeric: v.picklist(['median', 'mean']),
   standardise: v.boolean(),
+  image: v.optional(imagePreparation),
 });
 
-const split = v.strictObject({
-  kind: v.literal('stratified'),
-  train: figure,
-  validation: figure,
-  test: figure,
-  seed: figure,
-});
+const shares = { train: figure, validation: figure, test: figure, seed: figure };
+const split = v.variant('kind', [
+  v.strictObject({ kind: v.literal('stratified'), ...shares }),
+  v.strictObject({ kind: v.literal('grouped'), by: v.literal('group'), ...shares }),
+  v.strictObject({
+    kind: v.literal('fixed'),
+    by: v.literal('group'),
+    testGroups: v.array(text),
+    ...shares,
+  }),
+]);
+
+const pretrainedSource = v.variant('kind', [
+  v.strictObject({ kind: v.literal('embedded'), id: v.literal('efficientnet-lite0') }),
+  v.strictObject({ kind: v.literal('own'), sha256: hash }),
+]);
 
 const blueprint = v.variant('kind', [
   v.strictObject({ kind: v.literal('linear') }),
@@ -130,6 +160,31 @@ const blueprint = v.variant('kind', [
     globalPool: v.boolean(),
     dense: count,
     dropout: figure,
+  }),
+  v.strictObject({
+    kind: v.literal('pretrained'),
+    source: pretrainedSource,
+    cut: v.nullable(text),
+    head: v.strictObject({ hidden: count, dropout: figure }),
+    strategy: v.variant('kind', [
+      v.strictObject({ kind: v.literal('head') }),
+      v.strictObject({ kind: v.literal('last-blocks'), blocks: count }),
+      v.strictObject({ kind: v.literal('full'), depthDecay: figure }),
+      v.strictObject({
+        kind: v.literal('gradual'),
+        epochsPerBlock: count,
+        depthDecay: figure,
+      }),
+      v.strictObject({
+        kind: v.literal('lora'),
+        rank: count,
+        alpha: figure,
+        dropout: figure,
+        targets: text,
+      }),
+    ]),
+    batchNorm: v.picklist(['frozen', 'train']),
+    picture: v.nullable(imagePreparation),
   }),
 ]);
 
@@ -150,7 +205,16 @@ const training = v.strictObject({
   loss: v.picklist(['softmax-ce', 'bce', 'mse', 'huber']),
   classWeights: v.picklist(['none', 'balanced']),
   patience: count,
-  augment: v.nullable(v.strictObject({ shift: figure, rotate: figure, zoom: figure })),
+  augment: v.nullable(
+    v.strictObject({
+      shift: figure,
+      rotate: figure,
+      zoom: figure,
+      flip: v.optional(v.boolean()),
+      brightness: v.optional(figure),
+      contrast: v.optional(figure),
+    }),
+  ),
   maxSeconds: v.nullable(figure),
 });
 
@@ -212,6 +276,7 @@ const run: Schema<Run> = v.strictObject({
   examplesPerSecond: figure,
   stepsDone: count,
   stepsTotal: count,
+  trainable: v.optional(count),
   modelVersionId: v.nullable(id),
   error: v.nullable(v.strictObject({ code: text, message: text })),
 });
@@ -235,7 +300,14 @@ const fittedRecipe: Schema<FittedRecipe> = v.strictObject({
         v.strictObject({ column: text, vocabulary: v.array(text), typical: text }),
       ),
     }),
-    v.strictObject({ type: v.literal('images'), channels: count, height: count, width: count }),
+    v.strictObject({
+      type: v.literal('images'),
+      channels: count,
+      height: count,
+      width: count,
+      fit: v.optional(pictureFit),
+      ...preparation,
+    }),
   ]),
   featureDims: v.array(count),
   target: v.variant('task', [
@@ -266,6 +338,8 @@ const model: Schema<ModelVersion> = v.strictObject({
   recipe: v.nullable(fittedRecipe),
   weights: count,
   trashedAt: v.null(),
+  base: v.optional(v.strictObject({ source: pretrainedSource, name: text, sha256: hash })),
+  adapter: v.optional(chunk),
 });
 
 const estimate = v.strictObject({ value: measured, low: measured, high: measured });
@@ -344,7 +418,7 @@ const project: Schema<Project> = v.strictObject({
   updatedAt: figure,
   trashedAt: v.nullable(figure),
   temporary: v.boolean(),
-  starter: v.nullable(v.picklist(['penguins', 'digits'])),
+  starter: v.nullable(v.picklist(['penguins', 'digits', 'emoji'])),
   datasetId: v.nullable(hash),
   target: v.nullable(text),
   task: v.nullable(task),

@@ -1,11 +1,17 @@
 /** Who names which chunk: what the collector spares, an erasure frees, and a project file carries. */
-import type { ChunkRef, DatasetManifest, DatasetVersion, Id } from '../protocol/entities';
+import type {
+  ChunkRef,
+  DatasetManifest,
+  DatasetVersion,
+  Id,
+  ModelVersion,
+} from '../protocol/entities';
 import type { CheckpointRow, CoreDatabase, EvaluationRow } from './schema';
 
 export function datasetChunks(manifest: DatasetManifest): readonly ChunkRef[] {
   return manifest.type === 'table'
     ? manifest.columns.flatMap((column) => [...column.chunks, ...(column.vocabularyChunks ?? [])])
-    : [...manifest.pixels, ...manifest.labels];
+    : [...manifest.pixels, ...manifest.labels, ...(manifest.groups?.chunks ?? [])];
 }
 
 /** Chunks that must be in this store; none where a project file left the rows out. */
@@ -28,21 +34,33 @@ export function checkpointKey(runId: Id, slot: string, part: 'state' | 'best'): 
   return `checkpoint/${runId}/${slot}/${part}`;
 }
 
+type ModelFiles = Pick<ModelVersion, 'id' | 'file' | 'adapter'>;
+
+export function modelChunks({
+  file,
+  adapter,
+}: Pick<ModelFiles, 'file' | 'adapter'>): readonly ChunkRef[] {
+  return adapter ? [file, adapter] : [file];
+}
+
 /** Everything in `core` that names chunks. Call inside a transaction, or accept a blurred picture. */
 export interface Manifests {
   readonly datasets: readonly DatasetVersion[];
-  readonly models: readonly { readonly id: Id; readonly file: ChunkRef }[];
+  readonly models: readonly ModelFiles[];
   readonly evaluations: readonly EvaluationRow[];
   readonly checkpoints: readonly CheckpointRow[];
+  readonly pretrained: readonly { readonly file: ChunkRef }[];
 }
 
 export async function readManifests(core: CoreDatabase): Promise<Manifests> {
-  const { datasets, models, evaluations, checkpoints } = core;
-  return core.transaction('r', datasets, models, evaluations, checkpoints, async () => ({
+  const { datasets, models, evaluations, checkpoints, pretrained } = core;
+  const tables = [datasets, models, evaluations, checkpoints, pretrained];
+  return core.transaction('r', tables, async () => ({
     datasets: await datasets.toArray(),
     models: await models.toArray(),
     evaluations: await evaluations.toArray(),
     checkpoints: await checkpoints.toArray(),
+    pretrained: await pretrained.toArray(),
   }));
 }
 
@@ -51,7 +69,8 @@ export function referencedKeys(manifests: Manifests): ReadonlySet<string> {
   const keys = new Set<string>();
   const add = (refs: readonly ChunkRef[]) => refs.forEach((ref) => keys.add(ref.storageKey));
   for (const dataset of manifests.datasets) add(storedDatasetChunks(dataset));
-  for (const model of manifests.models) add([model.file]);
+  for (const model of manifests.models) add(modelChunks(model));
+  for (const { file } of manifests.pretrained) add([file]);
   for (const row of manifests.evaluations) add(evaluationChunks(row));
   for (const { runId } of manifests.checkpoints) {
     for (const slot of ['A', 'B']) {

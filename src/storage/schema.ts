@@ -17,9 +17,10 @@ import type {
   Run,
   Timestamp,
 } from '../protocol/entities';
+import type { PretrainedModel } from '../protocol/pretrained';
 
 /** Raised with every change of a table; a store that finds a higher number on disk only reads. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 export type Slot = 'A' | 'B';
 
@@ -58,6 +59,13 @@ export interface ChunkInfoRow {
   readonly pendingSince?: Timestamp;
 }
 
+/** Answers of a frozen body to all rows of a dataset: made anew at any time, so no record names them. */
+export interface FeaturesRow {
+  readonly key: string;
+  readonly bytes: ArrayBuffer;
+  readonly usedAt: Timestamp;
+}
+
 export interface CoreDatabase extends Dexie {
   datasets: EntityTable<DatasetVersion, 'id'>;
   links: Table<DatasetLink, [Id, Id]>;
@@ -67,11 +75,15 @@ export interface CoreDatabase extends Dexie {
   models: EntityTable<ModelVersion, 'id'>;
   evaluations: EntityTable<EvaluationRow, 'id'>;
   settings: EntityTable<SettingRow, 'key'>;
+  /** Since version 2. */
+  pretrained: EntityTable<PretrainedModel, 'id'>;
 }
 
 export interface CacheDatabase extends Dexie {
   chunks: EntityTable<ChunkRow, 'storageKey'>;
   chunkInfo: EntityTable<ChunkInfoRow, 'storageKey'>;
+  /** Since version 2. */
+  features: EntityTable<FeaturesRow, 'key'>;
 }
 
 /** Sits between Dexie and IndexedDB. Tests put faults in with it. */
@@ -79,7 +91,7 @@ export type StoreMiddleware = Middleware<DBCore>;
 
 export function createCoreDatabase(name: string, middleware?: StoreMiddleware): CoreDatabase {
   const core = connection(`${name}-core`, 'strict', middleware) as CoreDatabase;
-  core.version(SCHEMA_VERSION).stores({
+  core.version(1).stores({
     datasets: 'id',
     links: '[projectId+datasetId], projectId, datasetId',
     projects: 'id',
@@ -89,12 +101,14 @@ export function createCoreDatabase(name: string, middleware?: StoreMiddleware): 
     evaluations: 'id, projectId',
     settings: 'key',
   });
+  core.version(SCHEMA_VERSION).stores({ pretrained: 'id' });
   return core;
 }
 
 export function createCacheDatabase(name: string, middleware?: StoreMiddleware): CacheDatabase {
   const cache = connection(`${name}-cache`, 'relaxed', middleware) as CacheDatabase;
-  cache.version(SCHEMA_VERSION).stores({ chunks: 'storageKey', chunkInfo: 'storageKey' });
+  cache.version(1).stores({ chunks: 'storageKey', chunkInfo: 'storageKey' });
+  cache.version(SCHEMA_VERSION).stores({ features: 'key, usedAt' });
   return cache;
 }
 

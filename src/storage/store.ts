@@ -11,9 +11,11 @@ import { datasetMethods } from './datasets';
 import { eraseEverything, purgeExpired } from './deletion';
 import { guarded } from './errors';
 import { evaluationMethods } from './evaluations';
+import { featureMethods } from './feature-cache';
 import type { Release } from './locks';
 import { holdLock } from './locks';
 import { modelMethods } from './models';
+import { pretrainedMethods } from './pretrained';
 import { projectMethods } from './projects';
 import { interruptAbandoned, listInterrupted, runMethods } from './runs';
 import type { StoreMiddleware } from './schema';
@@ -119,6 +121,8 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     ...runMethods(context),
     ...checkpointMethods(context),
     ...modelMethods(context),
+    ...pretrainedMethods(context),
+    ...featureMethods(context),
     ...evaluationMethods(context),
     // The zip library and the file's schemas come when a file is written or read, not with the first screen.
     async exportProject(id, options) {

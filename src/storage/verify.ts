@@ -1,12 +1,14 @@
 /** The store's invariants, checked one by one. Every problem is a sentence; none is healthy. */
 import { AppError } from '../core/errors';
 import type { ChunkRef } from '../protocol/entities';
+import type { PretrainedModel } from '../protocol/pretrained';
 import type { Bundle } from './bundle';
 import type { StoreContext } from './context';
 import { hashRecord } from './record-hash';
 import {
   checkpointChunks,
   evaluationChunks,
+  modelChunks,
   referencedKeys,
   storedDatasetChunks,
 } from './references';
@@ -17,6 +19,7 @@ interface Everything extends Omit<Bundle, 'project'> {
   readonly projects: readonly Bundle['project'][];
   readonly checkpoints: readonly CheckpointRow[];
   readonly links: readonly DatasetLink[];
+  readonly pretrained: readonly PretrainedModel[];
 }
 
 export async function verifyStore(context: StoreContext): Promise<readonly string[]> {
@@ -34,6 +37,7 @@ export async function verifyStore(context: StoreContext): Promise<readonly strin
     models: await core.models.toArray(),
     evaluations: await core.evaluations.toArray(),
     checkpoints: await core.checkpoints.toArray(),
+    pretrained: await core.pretrained.toArray(),
   }));
   problems.push(...danglingReferences(all), ...brokenRules(all));
   for (const { id, manifest, rowsLeftOut } of all.datasets) {
@@ -127,7 +131,14 @@ async function damagedChunks({ chunks }: StoreContext, all: Everything): Promise
       `Dataset “${row.manifest.name}”`,
       storedDatasetChunks(row),
     ]),
-    ...all.models.map((row): [string, readonly ChunkRef[]] => [`Model “${row.name}”`, [row.file]]),
+    ...all.models.map((row): [string, readonly ChunkRef[]] => [
+      `Model “${row.name}”`,
+      modelChunks(row),
+    ]),
+    ...all.pretrained.map((row): [string, readonly ChunkRef[]] => [
+      `The pretrained model “${row.name}”`,
+      [row.file],
+    ]),
     ...all.evaluations.map((row): [string, readonly ChunkRef[]] => [
       `Evaluation ${row.id}`,
       evaluationChunks(row),

@@ -20,8 +20,13 @@ export interface Batch extends BatchCursor {
   readonly rows: Uint32Array; // [batch] rows of the dataset
 }
 
+export interface BatchOptions {
+  readonly features: boolean;
+}
+
 export interface BatchSource {
-  next(cursor: BatchCursor): Promise<Batch>;
+  /** With `features: false` labels, weights and rows only. */
+  next(cursor: BatchCursor, options?: BatchOptions): Promise<Batch>;
   /** Gives a batch's memory back; the batch must not be read afterwards. */
   release(batch: Batch): void;
   dispose(): void;
@@ -52,7 +57,7 @@ export class PortBatchSource implements BatchSource {
     port.start();
   }
 
-  next(cursor: BatchCursor): Promise<Batch> {
+  next(cursor: BatchCursor, { features } = { features: true }): Promise<Batch> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       const deadline = setTimeout(() => {
@@ -66,7 +71,8 @@ export class PortBatchSource implements BatchSource {
       this.#waiting.set(key(cursor), { resolve, reject, deadline });
       const recycle = this.#free.pop() ?? null;
       const { part, epoch, index } = cursor;
-      const request: BatchRequest = { type: 'next', part, epoch, index, recycle };
+      const bare = features ? {} : ({ features: false } as const);
+      const request: BatchRequest = { type: 'next', part, epoch, index, recycle, ...bare };
       this.#port.postMessage(request, recycle ?? []);
     });
   }

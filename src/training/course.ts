@@ -149,6 +149,8 @@ export class Course {
     feeds.set('learning_rate', Float32Array.of(learningRate(step)));
     feeds.set('step', Float32Array.of(step));
     feeds.set('clip_norm', Float32Array.of(training.clipNorm));
+    const epoch = Math.floor((step - 1) / this.#perEpoch);
+    for (const [name, values] of this.#request.rates?.(epoch) ?? []) feeds.set(name, values);
     for (const { mask, data } of this.#masks) {
       const out = data[step % 2] ?? new Float32Array(0);
       const rowSize = mask.dims.slice(1).reduce((product, dim) => product * dim, 1);

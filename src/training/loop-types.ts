@@ -39,6 +39,8 @@ export interface LoopRequest {
   readonly masks: readonly MaskInput[];
   /** Learning rate of a step, by its 1-based number. */
   readonly learningRate: (step: number) => number;
+  /** Feeds that change with the 0-based epoch: shares of the learning rate. */
+  readonly rates?: (epoch: number) => ReadonlyMap<string, Float32Array>;
   readonly batches: BatchSource;
   readonly control: RunControl;
   /** Resolves when the device is gone. */

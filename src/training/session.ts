@@ -3,12 +3,15 @@
  * programs over one State. Used by the train worker and by tests, on any executor.
  */
 import { buildBlueprint } from '../blueprints/build';
-import { AppError } from '../core/errors';
+import { invariant } from '../core/errors';
+import { sizeOf } from '../core/dtype';
 import type { Executor, Program, State } from '../engine/executor';
 import type { Graph } from '../onnx/graph';
 import type { Prepared } from '../protocol/api';
 import type { FittedRecipe, RunConfig } from '../protocol/entities';
 import { stepsPerEpoch } from './course';
+import { outputCount } from './lesson';
+import type { Lesson } from './lesson';
 import type { LoopRequest } from './loop-types';
 import { learningRateAt } from './schedule';
 import { buildTrainingGraph, buildValidationGraph } from './training-graph';
@@ -16,12 +19,19 @@ import type { MaskSpec } from './training-graph';
 import type { Reading } from './validation';
 
 export interface Session {
+  /** What the run's model will be, with its first weights: `features` to `logits`. */
   readonly forward: Graph;
   readonly state: State;
   readonly train: Program;
   readonly validate: Program;
   readonly masks: readonly MaskSpec[];
   readonly stepsTotal: number;
+  /** Numbers that learn. */
+  readonly weights: number;
+  /** Of a pretrained body. */
+  readonly lesson: Lesson | null;
+  /** Shares of the learning rate that a step is fed, by input. */
+  readonly rates: (epoch: number) => ReadonlyMap<string, Float32Array>;
   dispose(): void;
 }
 
@@ -31,22 +41,29 @@ type SessionConfig = Pick<RunConfig, 'task' | 'blueprint' | 'training' | 'seed'>
 export function forwardGraph(config: SessionConfig, recipe: FittedRecipe): Graph {
   const { blueprint, training, seed } = config;
   const outputs = outputCount(training.loss, recipe);
-  if (blueprint.kind === 'pretrained') {
-    throw new AppError('training/no-body', 'The pretrained body of this model was not given.');
-  }
+  invariant(blueprint.kind !== 'pretrained', 'A pretrained body comes with its lesson.');
   return buildBlueprint(blueprint, { featureDims: recipe.featureDims, outputs, seed });
 }
 
+/**
+ * @param lesson of a pretrained body; @param looked whether the body's answers stand in for the rows, so that
+ * only the head is on the device
+ */
 export async function openSession(
   executor: Executor,
   config: SessionConfig,
   prepared: Pick<Prepared, 'recipe' | 'parts'>,
+  lesson: Lesson | null = null,
+  looked = false,
 ): Promise<Session> {
   const { task, training } = config;
   const { loss, optimiser, batchSize, epochs } = training;
-  const forward = forwardGraph(config, prepared.recipe);
-  const learning = buildTrainingGraph(forward, { task, loss, batchSize, optimiser });
-  const judging = buildValidationGraph(forward, { task, loss, batchSize });
+  const forward = lesson?.forward ?? forwardGraph(config, prepared.recipe);
+  const learned = (looked ? lesson?.split?.head : null) ?? forward;
+  const trainable = lesson ? { trainable: lesson.trainable } : {};
+  const options = { task, loss, batchSize, ...trainable };
+  const learning = buildTrainingGraph(learned, { ...options, optimiser });
+  const judging = buildValidationGraph(learned, options);
   const state = await executor.createState(learning.stateSpecs);
   await state.write(learning.initialState);
   const train = await executor.compile(learning.graph, state, {
@@ -57,6 +74,7 @@ export async function openSession(
     updates: new Map(),
     outputs: judging.outputs,
   });
+  const sizes = learning.weights.map((name) => sizeOf(learned.initializers.get(name)?.dims ?? [0]));
   return {
     forward,
     state,
@@ -64,6 +82,9 @@ export async function openSession(
     validate,
     masks: learning.masks,
     stepsTotal: stepsPerEpoch(prepared.parts.train, batchSize) * epochs,
+    weights: sizes.reduce((sum, size) => sum + size, 0),
+    lesson,
+    rates: () => new Map(),
     dispose() {
       train.dispose();
       validate.dispose();
@@ -88,9 +109,10 @@ export function loopBasis(
   | 'validate'
   | 'masks'
   | 'learningRate'
+  | 'rates'
 > {
   const { training, seed } = config;
-  const { state, train, validate, masks, stepsTotal } = session;
+  const { state, train, validate, masks, stepsTotal, rates } = session;
   return {
     training,
     seed,
@@ -101,6 +123,7 @@ export function loopBasis(
     validate,
     masks,
     learningRate: (step) => learningRateAt(training, step, stepsTotal),
+    rates,
   };
 }
 
@@ -110,16 +133,4 @@ function readingOf(loss: RunConfig['training']['loss'], { target }: FittedRecipe
   }
   if (loss === 'bce') return { kind: 'binary' };
   return { kind: 'classes', classes: target.classes.length };
-}
-
-function outputCount(loss: RunConfig['training']['loss'], { target }: FittedRecipe): number {
-  if (target.task === 'regression') return 1;
-  const classes = target.classes.length;
-  if (loss !== 'bce') return classes;
-  if (classes === 2) return 1;
-  throw new AppError(
-    'training/loss',
-    `The loss bce is for two classes, and "${target.column}" has ${classes}. Choose softmax-ce.`,
-    { classes },
-  );
 }

@@ -9,37 +9,51 @@ import { graphHash } from '../onnx/hash';
 import type { Graph } from '../onnx/graph';
 import { writeModel } from '../onnx/writer';
 import type {
+  OnProgress,
   ProbeReport,
+  Progress,
   StoreApi,
   TrainApi,
   TrainEvent,
   TrainOutcome,
   TrainRequest,
 } from '../protocol/api';
-import type { FittedRecipe, Id } from '../protocol/entities';
+import type { BaseOf, FittedRecipe, Id } from '../protocol/entities';
 import { assembleModel } from './assemble';
+import type { Base } from './base';
+import { Bases } from './bases';
+import type { BaseDependencies } from './bases';
 import { PortBatchSource } from './batch-source';
 import { packTensors, unpackTensors } from './checkpoint';
 import { constantCourse } from './constant';
 import { RunControl } from './control';
+import { FeatureBatches } from './features';
+import { finishLesson, lessonOptions, prepareLesson } from './lesson';
+import type { Lesson } from './lesson';
+import { answersOfBody } from './look';
 import type { OpenedExecutor } from './executors';
 import { train } from './loop';
 import type { LoopCheckpoint, LoopRequest, LoopSummary } from './loop-types';
+import { adapterFile, baseOf, pretrainedMethods } from './pretrained-api';
 import { loopBasis, openSession } from './session';
 import type { Session } from './session';
 
 /** What training asks of the store. */
-export type TrainStore = Pick<StoreApi, 'putCheckpoint' | 'getCheckpoint'>;
+export type TrainStore = Pick<
+  StoreApi,
+  'putCheckpoint' | 'getCheckpoint' | 'getPretrained' | 'getChunk' | 'putFeatures' | 'getFeatures'
+>;
 
 export interface TrainDependencies {
   readonly openStore: (port: MessagePort) => TrainStore;
   readonly compileRecipe: (recipe: FittedRecipe) => Graph;
   readonly openExecutor: (name: TrainRequest['executor']) => Promise<OpenedExecutor>;
   readonly probe: TrainApi['probe'];
+  readonly readStatic: BaseDependencies['readStatic'];
 }
 
 export function createTrainApi(dependencies: TrainDependencies): TrainApi {
-  const { openStore, compileRecipe, openExecutor, probe } = dependencies;
+  const { openStore, compileRecipe, openExecutor, probe, readStatic } = dependencies;
   const controls = new Map<Id, RunControl>();
   let store: TrainStore | null = null;
   let opened: OpenedExecutor | null = null;
@@ -59,7 +73,11 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
     throw new AppError('worker/no-store', 'The training worker was not connected to the store.');
   }
 
+  const bases = new Bases({ readStatic, store: connected });
+
   return {
+    ...pretrainedMethods(bases, compileRecipe),
+
     connectStore(port) {
       store = openStore(port);
     },
@@ -78,8 +96,22 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
       try {
         onEvent({ type: 'phase', progress: { label: 'Starting the engine' } });
         const { executor, label } = await executorNamed(request.executor);
-        onEvent({ type: 'phase', progress: { label: 'Compiling the model' } });
-        session = await openSession(executor, config, prepared);
+        const phase = (progress: Progress): void => onEvent({ type: 'phase', progress });
+        const taught = await lessonFor(request, bases, phase);
+        const answers =
+          taught &&
+          (await answersOfBody({
+            ...taught,
+            request,
+            executor,
+            control,
+            batches: source,
+            store: connected(),
+            onProgress: phase,
+          }));
+        phase({ label: 'Compiling the model' });
+        const lesson = taught?.lesson ?? null;
+        session = await openSession(executor, config, prepared, lesson, answers !== null);
         const { planId } = executor;
         onEvent({
           type: 'started',
@@ -87,9 +119,13 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
           label,
           graphHash: await graphHash(session.forward),
           stepsTotal: session.stepsTotal,
-          weights: countWeights(session.forward),
+          weights: session.weights,
         });
-        const basis = { ...loopBasis(session, config, prepared), control, batches: source };
+        const basis = {
+          ...loopBasis(session, config, prepared),
+          control,
+          batches: answers ? new FeatureBatches(source, answers) : source,
+        };
         const summary = request.constant
           ? await constantCourse(basis, prepared)
           : await drain(
@@ -104,7 +140,13 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
               },
               onEvent,
             );
-        return await finished(compileRecipe(prepared.recipe), session.forward, request, summary);
+        return await finished(
+          compileRecipe(prepared.recipe),
+          session,
+          taught?.base ?? null,
+          request,
+          summary,
+        );
       } catch (error) {
         // A lost device is of no use to the next run.
         if (error instanceof AppError && error.code === 'engine/device-lost') opened = null;
@@ -134,27 +176,47 @@ async function drain(
   }
 }
 
+interface Taught {
+  readonly lesson: Lesson;
+  readonly base: Base;
+}
+
+/** What a pretrained body is to learn; null for the studio's own blueprints. */
+async function lessonFor(
+  { config, prepared }: TrainRequest,
+  bases: Bases,
+  onProgress: OnProgress,
+): Promise<Taught | null> {
+  const { blueprint, training, seed } = config;
+  if (blueprint.kind !== 'pretrained') return null;
+  onProgress({ label: 'Loading the pretrained model' });
+  const base = await bases.load(blueprint.source);
+  const options = lessonOptions({ loss: training.loss, seed }, prepared.recipe);
+  return { base, lesson: prepareLesson(blueprint, base, options) };
+}
+
 async function finished(
   recipeGraph: Graph,
-  forward: Graph,
-  { config, prepared }: TrainRequest,
+  { forward, lesson }: Session,
+  from: Base | null,
+  request: TrainRequest,
   summary: LoopSummary,
 ): Promise<TrainOutcome> {
   const { status, loop, stepsDone, seconds, examplesPerSecond, best, state } = summary;
-  const { recipe } = prepared;
-  const { graph, signature } = assembleModel(
-    recipeGraph,
-    forward,
-    state,
-    recipe,
-    config.training.loss,
-  );
+  const { blueprint, training } = request.config;
+  const { recipe } = request.prepared;
+  const base: BaseOf | null =
+    from && blueprint.kind === 'pretrained' ? baseOf(blueprint, from) : null;
+  const learned = lesson ? finishLesson(lesson, state) : forward;
+  const { graph, signature } = assembleModel(recipeGraph, learned, state, recipe, training.loss);
   return {
     status,
     model: writeModel(graph).buffer,
     graphHash: await graphHash(graph),
     signature,
-    weights: countWeights(forward),
+    weights: countWeights(learned),
+    adapter: lesson && base && adapterFile(lesson, state, request, base),
+    base,
     loop,
     stepsDone,
     seconds,

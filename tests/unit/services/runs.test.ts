@@ -22,6 +22,8 @@ const OUTCOME: TrainOutcome = {
   model: new ArrayBuffer(8),
   graphHash: 'trained',
   signature: { task: 'classification', classes: ['a', 'b', 'c'], inputs: [], outputs: [] },
+  adapter: null,
+  base: null,
   weights: 12,
   loop: {
     curve: [{ step: 1, epoch: 1, series: 'validation', loss: 0.5, metric: 0.9 }],

@@ -82,6 +82,7 @@ function trainer(kept: Kept[] = []): ReturnType<typeof createTrainApi> {
     compileRecipe,
     openExecutor: async () => ({ executor: createReferenceExecutor(), label: 'the reference' }),
     probe: () => Promise.reject(new Error('Not asked.')),
+    readStatic: () => Promise.reject(new Error('Not asked.')),
     openStore: () => ({
       putCheckpoint: async (checkpoint, state, best) => {
         const chunk = { sha256: '', storageKey: '', bytes: 0 };
@@ -95,6 +96,10 @@ function trainer(kept: Kept[] = []): ReturnType<typeof createTrainApi> {
         kept.push(structuredClone({ checkpoint: record, state, best }));
       },
       getCheckpoint: async () => kept.at(-1) ?? null,
+      getPretrained: () => Promise.reject(new Error('Not asked.')),
+      getChunk: () => Promise.reject(new Error('Not asked.')),
+      getFeatures: async () => null,
+      putFeatures: async () => undefined,
     }),
   });
   const { port1, port2 } = new MessageChannel();

@@ -1,0 +1,151 @@
+/**
+ * What a pretrained body is to learn: cut, given its new head, with adapters where the strategy wants them; which
+ * weights learn and how fast; and what becomes of it when it has learned.
+ */
+import { addLora, adapterOf, applyAdapter, mergeLora } from '../autodiff/lora';
+import type { Adapter } from '../autodiff/lora';
+import { bodyOf, findHead, headGraph, withHead } from '../autodiff/surgery';
+import type { Block } from '../autodiff/blocks';
+import { AppError } from '../core/errors';
+import { pruneUnused, withInitializers, withOutputs } from '../onnx/compose';
+import type { Graph } from '../onnx/graph';
+import type { FittedRecipe, PretrainedBlueprint, RunConfig } from '../protocol/entities';
+import type { Base } from './base';
+import type { Tensors } from './loop-types';
+import { factorsAt, trainableFor } from './trainable';
+
+export interface LessonOptions {
+  /** Shape of one row of features. */
+  readonly featureDims: readonly number[];
+  /** Classes, or 1. */
+  readonly outputs: number;
+  readonly seed: number;
+}
+
+/** @throws AppError `training/loss` where the loss does not fit the classes */
+export function lessonOptions(
+  { loss, seed }: { readonly loss: RunConfig['training']['loss']; readonly seed: number },
+  recipe: FittedRecipe,
+): LessonOptions {
+  return { featureDims: recipe.featureDims, outputs: outputCount(loss, recipe), seed };
+}
+
+/** Numbers that a model answers with for each row. */
+export function outputCount(loss: RunConfig['training']['loss'], { target }: FittedRecipe): number {
+  if (target.task === 'regression') return 1;
+  const classes = target.classes.length;
+  if (loss !== 'bce') return classes;
+  if (classes === 2) return 1;
+  throw new AppError(
+    'training/loss',
+    `The loss bce is for two classes, and "${target.column}" has ${classes}. Choose softmax-ce.`,
+    { classes },
+  );
+}
+
+export interface Lesson {
+  /** `features` to `logits`, adapters included. */
+  readonly forward: Graph;
+  readonly blocks: readonly Block[];
+  /** Names of the weights that learn. */
+  readonly trainable: readonly string[];
+  /** Shares of the learning rate at a 0-based epoch; null where every weight has all of it. */
+  readonly factors: ((epoch: number) => ReadonlyMap<string, number>) | null;
+  /** Where nothing of the body learns: the body alone, and the head that learns on its answers. */
+  readonly split: { readonly body: Graph; readonly head: Graph; readonly width: number } | null;
+}
+
+export function prepareLesson(
+  blueprint: PretrainedBlueprint,
+  base: Base,
+  options: LessonOptions,
+): Lesson {
+  const { strategy, head: wanted, batchNorm } = blueprint;
+  const { featureDims, outputs, seed } = options;
+  const { cut, blocks } = cutOf(blueprint, base);
+  const body = bodyOf(base.graph, cut, { inputDims: featureDims });
+  const headOptions = { classes: outputs, hidden: wanted.hidden, dropout: wanted.dropout, seed };
+  const bare = withHead(body, headOptions);
+  const forward = strategy.kind === 'lora' ? addLora(bare, { ...strategy, seed }) : bare;
+  const norms = batchNorm === 'frozen' ? normWeights(forward) : new Set<string>();
+  const { weights } = trainableFor(strategy, forward, blocks);
+  const trainable = weights.filter((name) => !norms.has(name));
+  const graded = 'depthDecay' in strategy;
+  const width = Number(body.outputs[0]?.dims[1]);
+  return {
+    forward,
+    blocks,
+    trainable,
+    factors: graded ? (epoch) => factorsAt(strategy, forward, blocks, epoch) : null,
+    split:
+      strategy.kind === 'head'
+        ? { body: embeddingOf(forward, width), head: headGraph(width, headOptions), width }
+        : null,
+  };
+}
+
+/** The place that the blueprint names, or the one before the old head, with the blocks that lead there. */
+function cutOf(
+  { cut }: PretrainedBlueprint,
+  { graph }: Base,
+): { cut: string; blocks: readonly Block[] } {
+  const head = findHead(graph);
+  if (cut === null || cut === head.cut) return { cut: head.cut, blocks: head.blocks };
+  const at = head.blocks.findIndex(({ output }) => output === cut);
+  if (at < 0) {
+    throw new AppError(
+      'pretrained/cut',
+      `The body cannot be cut at "${cut}": no block of it ends there. Choose one of the places that the Model screen offers.`,
+      { cut },
+    );
+  }
+  return { cut, blocks: head.blocks.slice(0, at + 1) };
+}
+
+/** Scale and shift of every batch norm: what stays where norms are frozen, and their statistics with them. */
+function normWeights(graph: Graph): Set<string> {
+  return new Set(
+    graph.nodes
+      .filter(({ op, domain }) => op === 'BatchNormalization' && domain === '')
+      .flatMap(({ inputs }) => inputs.slice(1, 3)),
+  );
+}
+
+/** `features` to `embedding`: the whole forward graph without its head. */
+function embeddingOf(forward: Graph, width: number): Graph {
+  const embedding = { name: 'embedding', dtype: 'float32', dims: ['batch', width] } as const;
+  return pruneUnused(withOutputs(forward, [embedding]));
+}
+
+/** The forward graph with what was learned in it, as an ordinary graph; adapters are merged. */
+export function finishLesson({ forward, trainable }: Lesson, trained: Tensors): Graph {
+  const learned = withInitializers(forward, only(forward, trained));
+  return hasAdapters(trainable) ? mergeLora(learned) : learned;
+}
+
+/** What a LoRA run learned, by itself; null for other strategies. */
+export function adapterFor({ forward, trainable }: Lesson, trained: Tensors): Adapter | null {
+  if (!hasAdapters(trainable)) return null;
+  const names = new Set(trainable);
+  return adapterOf(forward, new Map([...trained].filter(([name]) => names.has(name))));
+}
+
+/** The forward graph of a lesson with an adapter of an earlier run in place of its own. */
+export function taughtBy(
+  blueprint: PretrainedBlueprint,
+  base: Base,
+  options: LessonOptions,
+  adapter: Adapter,
+): Graph {
+  const plain = { ...blueprint, strategy: { kind: 'head' } } as const;
+  return mergeLora(applyAdapter(prepareLesson(plain, base, options).forward, adapter));
+}
+
+function hasAdapters(trainable: readonly string[]): boolean {
+  return trainable.some((name) => name.endsWith('/lora_a'));
+}
+
+/** Without the optimiser's moments. */
+function only(graph: Graph, tensors: Tensors): Tensors {
+  return new Map([...tensors].filter(([name]) => graph.initializers.has(name)));
+}

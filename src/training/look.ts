@@ -1,0 +1,78 @@
+/** Whether a run can train on a frozen body's answers, and where they come from: the store, or a look at every row. */
+import { hashJson } from '../core/hash';
+import type { Executor } from '../engine/executor';
+import type { Graph } from '../onnx/graph';
+import type { OnProgress, StoreApi, TrainRequest } from '../protocol/api';
+import type { Base } from './base';
+import type { BatchSource } from './batch-source';
+import type { RunControl } from './control';
+import { MOST_FEATURE_BYTES, lookAtAll, packFeatures, unpackFeatures } from './features';
+import type { FeatureTable } from './features';
+import type { Lesson } from './lesson';
+
+export interface Looking {
+  readonly request: TrainRequest;
+  readonly lesson: Lesson;
+  readonly base: Base;
+  readonly executor: Executor;
+  readonly batches: BatchSource;
+  readonly control: RunControl;
+  readonly store: Pick<StoreApi, 'putFeatures' | 'getFeatures'>;
+  readonly onProgress: OnProgress;
+}
+
+/** null where the body has to be asked anew at every step: it learns, or the rows change. */
+export async function answersOfBody(looking: Looking): Promise<FeatureTable | null> {
+  const { request, lesson, executor, batches, control, store, onProgress } = looking;
+  const { split } = lesson;
+  const { training } = request.config;
+  const { train, validation } = request.prepared.parts;
+  const rows = train + validation;
+  if (split === null || training.augment !== null) return null;
+  if (rows * split.width * 4 > MOST_FEATURE_BYTES) return null;
+  const key = await keyOf(looking);
+  const kept = await store.getFeatures(key);
+  const known = kept && unpackFeatures(kept, rows, split.width);
+  if (known) return known;
+  const table = await lookAtAll({
+    executor,
+    frozen: withBatch(split.body, training.batchSize),
+    batchSize: training.batchSize,
+    rows: { train, validation },
+    batches,
+    control,
+    onProgress,
+  });
+  await store.putFeatures(key, packFeatures(table));
+  return table;
+}
+
+/** Everything that the answers depend on. */
+function keyOf({ request, base, executor }: Looking): Promise<string> {
+  const { config, prepared } = request;
+  const { datasetId, target, split, blueprint } = config;
+  return hashJson({
+    format: 1,
+    datasetId,
+    target,
+    split,
+    recipe: prepared.recipe,
+    base: base.sha256,
+    cut: blueprint.kind === 'pretrained' ? blueprint.cut : null,
+    executor: executor.name,
+    plan: executor.planId,
+  });
+}
+
+function withBatch(graph: Graph, batch: number): Graph {
+  const fixed = <T extends { readonly dims: readonly (number | string)[] }>(info: T): T => ({
+    ...info,
+    dims: [batch, ...info.dims.slice(1)],
+  });
+  return {
+    ...graph,
+    inputs: graph.inputs.map(fixed),
+    outputs: graph.outputs.map(fixed),
+    valueInfo: new Map(),
+  };
+}
