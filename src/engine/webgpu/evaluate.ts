@@ -11,6 +11,7 @@ import type { Graph, Tensor } from '../../onnx/graph';
 import { expandOps } from '../../ops/expand-graph';
 import { infer } from '../../ops/infer-shapes';
 import { deviceType } from '../../ops/lowering/tfjs';
+import { requireOp } from '../../ops/registry';
 import { isStatic, shapeText } from '../../ops/shapes';
 import { tensorOf } from '../../ops/value';
 import type { GpuDevice } from '../device';
@@ -22,7 +23,8 @@ import { WebgpuProgram } from './program';
 import { WebgpuState } from './state';
 
 const LONGEST_LIST = 1024;
-const LONGEST_FLOATS = 64;
+/** Scales of a resize, limits of a range. */
+const LONGEST_FLOATS = 8;
 
 const isList = ({ dims }: Tensor): boolean => dims.length < 2 && sizeOf(dims) <= LONGEST_LIST;
 
@@ -40,10 +42,12 @@ export async function evaluateWebgpu(
   inputs: Tensors,
 ): Promise<Map<string, Tensor>> {
   const bound = pruneUnused(bindInputs(graph, inputs));
+  requireKernels(bound);
   const state = new WebgpuState(backend, gpu, []);
   const { program, compiled, types } = await compile(bound, inputs, async (settled) => {
     const expanded = pruneUnused(expandOps(settled, (node) => loweringOf(node) !== undefined));
     const outputs = expanded.outputs.map(({ name }) => name);
+    const types = staticTypes(expanded);
     const program = await WebgpuProgram.compile({
       backend,
       gpu,
@@ -51,7 +55,7 @@ export async function evaluateWebgpu(
       state,
       options: { updates: new Map(), outputs },
     });
-    return { program, compiled: expanded, types: staticTypes(expanded) };
+    return { program, compiled: expanded, types };
   });
   try {
     const feeds = new Map(
@@ -73,6 +77,19 @@ export async function evaluateWebgpu(
   } finally {
     program.dispose();
     state.dispose();
+  }
+}
+
+/** Before anything is made constant, since what follows from constants needs no kernel. */
+function requireKernels(graph: Graph): void {
+  for (const node of graph.nodes) {
+    const { name, op } = node;
+    if (loweringOf(node) || requireOp(node).expand || op === 'Constant') continue;
+    throw new AppError(
+      'engine/unsupported',
+      `Node "${name}" is of the operator ${op}, which has no kernel for the graphics processor.`,
+      { op, node: name },
+    );
   }
 }
 

@@ -77,7 +77,10 @@ export class WebgpuProgram implements Program {
     const { type, constants: known } = analyse(graph);
     const wanted = [...options.outputs, ...options.updates.values()];
     const computed = graph.nodes.filter(({ outputs }) => !outputs.every((name) => known.has(name)));
-    const nodes = nodesFor(computed, wanted);
+    const needed = nodesFor(computed, wanted);
+    const isEmpty = (name: string) => sizeOf(type(name).dims) === 0;
+    // Nothing is to be computed for a value without elements, and the device binds no empty buffer.
+    const nodes = needed.filter((node) => !outputsOf(node).every(isEmpty));
     // It writes in place, so nothing may read the old weights after it.
     invariant(!nodes.slice(0, -1).some(isOptimiser), 'The optimiser must be the last node.');
 
@@ -102,6 +105,12 @@ export class WebgpuProgram implements Program {
       gpu.device.queue.writeBuffer(constant.buffer, 0, deviceArray(name, tensor));
       constants.push(constant);
       resident.set(name, constant.info);
+    }
+    for (const name of needed.flatMap(outputsOf)) {
+      if (!isEmpty(name)) continue;
+      const empty = makeResident(backend, type(name).dims, deviceType(type(name).dtype), name);
+      constants.push(empty);
+      resident.set(name, empty.info);
     }
     this.#feeds = feeds;
     this.#constants = constants;
@@ -219,24 +228,21 @@ export class WebgpuProgram implements Program {
   #keep(info: TensorInfo): TensorInfo {
     const { external } = this.#backend.tensorMap.get(info.dataId);
     const own = alias(this.#backend, info, info.shape);
-    if (external !== true) return own;
-    const { tensorRef, buffer } = this.#copyOf(own);
+    if (external !== true || sizeOf(info.shape) === 0) return own;
+    const copy = this.#copyOf(own);
     this.#backend.disposeData(own.dataId);
-    invariant(buffer.size > 0, 'A copied output is empty.');
-    return tensorRef;
+    return copy;
   }
 
-  #copyOf(info: TensorInfo): { tensorRef: TensorInfo; buffer: GPUBuffer } {
-    const backend = this.#backend;
+  #copyOf(info: TensorInfo): TensorInfo {
     const source = this.#bufferOf(info);
-    const tensorRef = backend.makeTensorInfo([...info.shape], info.dtype);
-    backend.uploadToGPU(tensorRef.dataId);
-    const buffer = this.#bufferOf(tensorRef);
+    const copy = this.#backend.makeTensorInfo([...info.shape], info.dtype);
+    const buffer = this.#bufferOf(copy);
     this.#submit();
     const encoder = this.#gpu.device.createCommandEncoder();
     encoder.copyBufferToBuffer(source, 0, buffer, 0, sizeOf(info.shape) * 4);
     this.#gpu.device.queue.submit([encoder.finish()]);
-    return { tensorRef, buffer };
+    return copy;
   }
 
   /** Copies what replaces state entries, and hands everything recorded to the device. */
@@ -278,6 +284,8 @@ export class WebgpuProgram implements Program {
     if (this.#tickets.length > OPEN_TICKETS) this.#tickets.shift()?.release();
   }
 }
+
+const outputsOf = (node: Node): string[] => node.outputs.filter((name) => name !== '');
 
 /** A view that WebGPU takes: not over shared memory. */
 function owned(
