@@ -13,6 +13,7 @@ import type { ChunkRef, FittedRecipe } from '../protocol/entities';
 import { evenRows, gather, permuteColumn, rowsOf } from './batches';
 import { Calls } from './calls';
 import { fillPage } from './export-page';
+import { createGraphView } from './graph-view';
 import { inspectModel } from './inspect';
 import { measureLatency } from './latency';
 import { ModelCache } from './models';
@@ -48,6 +49,7 @@ export function createInferApi(parts: InferParts): Omit<InferApi, 'connectStore'
   const models = () => (cache ??= new ModelCache(theRuntime(), parts.loadChunk));
 
   return {
+    ...createGraphView(parts.loadChunk),
     predict: (model, inputs) =>
       models().use(model, async (loaded) => {
         const started = performance.now();

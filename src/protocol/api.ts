@@ -4,6 +4,7 @@
  * AppError (protocol/errors.ts), and a long call takes a `callId` that `cancel` names. Callbacks are Comlink
  * proxies of plain functions; an AbortSignal never crosses.
  */
+import type { GraphPicture, GraphSource, NodeDetails } from './graph-view';
 import type {
   BaseOf,
   Checkpoint,
@@ -488,6 +489,10 @@ export interface InferApi {
   ): Promise<{ readonly model: ArrayBuffer; readonly notes: readonly string[] }>;
   /** Reads a person's `.onnx`, checks it and says what it is. */
   inspectModel(file: ArrayBuffer): Promise<InspectedModel>;
+  /** Lays a graph out for the viewer; with a second one, the difference from `before` to `after`. */
+  openGraph(after: GraphSource, before: GraphSource | null): Promise<GraphPicture>;
+  /** Attributes, ports and weights of a node of a picture, by its position in the picture's list. */
+  graphNode(pictureId: string, node: number): Promise<NodeDetails>;
   /** A single HTML page that runs the model from file:// by the reference interpreter. */
   exportPage(model: ChunkRef, version: ModelVersion): Promise<ArrayBuffer>;
   /** A prediction CSV in the order of the file given; formula cells neutralised. */
