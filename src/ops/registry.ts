@@ -28,6 +28,16 @@ import { gatherSpec } from './Gather/spec';
 import { gatherElementsSpec, gatherNdSpec } from './indexing/gather';
 import { scatterElementsSpec, scatterNdSpec } from './indexing/scatter';
 import { gemmSpec } from './Gemm/spec';
+import { affineGridSpec } from './AffineGrid/spec';
+import { centerCropPadSpec } from './CenterCropPad/spec';
+import { col2ImSpec } from './Col2Im/spec';
+import { depthToSpaceSpecs } from './DepthToSpace/spec';
+import { globalMaxPoolSpec } from './GlobalMaxPool/spec';
+import { gridSampleSpec } from './GridSample/spec';
+import { maxUnpoolSpec } from './MaxUnpool/spec';
+import { resizeSpec } from './Resize/spec';
+import { roiAlignSpec } from './RoiAlign/spec';
+import { globalLpPoolSpec, lpPoolSpec } from './LpPool/spec';
 import { globalAveragePoolSpec } from './GlobalAveragePool/spec';
 import { hardmaxSpec } from './Hardmax/spec';
 import { softmaxCrossEntropyLossSpec } from './losses/cross-entropy';
@@ -73,6 +83,17 @@ export const ALL_OPS: readonly OpSpec[] = [
   maxPoolSpec,
   averagePoolSpec,
   globalAveragePoolSpec,
+  globalMaxPoolSpec,
+  lpPoolSpec,
+  globalLpPoolSpec,
+  maxUnpoolSpec,
+  ...depthToSpaceSpecs,
+  resizeSpec,
+  gridSampleSpec,
+  affineGridSpec,
+  col2ImSpec,
+  centerCropPadSpec,
+  roiAlignSpec,
   batchNormalizationSpec,
   ...channelNormalisationSpecs,
   layerNormalizationSpec,
