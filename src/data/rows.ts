@@ -85,5 +85,7 @@ function image(data: ImageData, row: number): ImageItem {
   }
   const size = channels * height * width;
   const pixels = data.pixels.slice(row * size, (row + 1) * size);
-  return { row, label: classes[data.labels[row] ?? 0] ?? '', pixels, channels, height, width };
+  const label = classes[data.labels[row] ?? 0] ?? '';
+  const group = data.groups?.names[data.groups.codes[row] ?? 0];
+  return { row, label, pixels, channels, height, width, ...(group !== undefined && { group }) };
 }
