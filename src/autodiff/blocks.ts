@@ -99,13 +99,18 @@ function prefixesOf(name: string): string[] {
   return [...text.matchAll(/(?<=[^.:_])[.:_]/g)].map(({ index }) => text.slice(0, index));
 }
 
-/** What the names in a segment have in common. */
+/** What the names of a segment's layers have in common, or else the path of the first one. */
 function pathOf(segment: Segment, flow: Flow): string[] {
-  const weights = segment.nodes.flatMap(({ name }) => flow.weights.get(name) ?? []);
-  const structured = weights.filter((name) => /[A-Za-z].*[./].*[A-Za-z]/.test(name));
-  const names = structured.length > 0 ? structured : segment.nodes.map(({ name }) => name);
+  const layers = segment.nodes.filter(({ name, op }) => flow.weights.has(name) && BEGINNING.has(op));
+  const nodes = layers.length > 0 ? layers : segment.nodes;
+  const names = nodes.map(({ name }) => {
+    const [weight = ''] = flow.weights.get(name) ?? [];
+    // Constant folding leaves weights with numbers for names; then the node's path says more.
+    return /[A-Za-z].*[./].*[A-Za-z]/.test(weight) ? weight : name;
+  });
   const [first = [], ...rest] = names.map(prefixesOf);
-  return first.filter((prefix) => rest.every((other) => other.includes(prefix)));
+  const common = first.filter((prefix) => rest.every((other) => other.includes(prefix)));
+  return common.length > 0 ? common : first;
 }
 
 function parametersOf(graph: Graph, names: readonly string[]): number {

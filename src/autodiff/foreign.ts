@@ -94,25 +94,21 @@ function constantOf(node: Node): Tensor | undefined {
 }
 
 /**
- * Constant nodes become initialisers, and readers of an initialiser's Identity (exporters write shared weights so)
- * read it directly. Initialisers that are listed as inputs too, as old files do, are inputs no longer.
+ * Constant nodes become initialisers. So does the Identity of an initialiser: PyTorch stores equal weights once and
+ * gives the others their names so, though they learn apart. Initialisers that old files list as inputs too are
+ * inputs no longer.
  */
 export function hoistConstants(graph: Graph): Graph {
   const initializers = new Map(graph.initializers);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
-  const aliases = new Map<string, string>();
-  const nodes: Node[] = [];
-  for (const given of graph.nodes) {
-    const inputs = given.inputs.map((name) => aliases.get(name) ?? name);
-    const node = inputs.some((name, i) => name !== given.inputs[i]) ? { ...given, inputs } : given;
-    const [input = ''] = inputs;
+  const nodes = graph.nodes.filter((node) => {
     const [output = ''] = node.outputs;
-    const constant = node.op === 'Constant' ? constantOf(node) : undefined;
+    if (outputs.has(output)) return true;
+    const same = node.op === 'Identity' ? initializers.get(node.inputs[0] ?? '') : undefined;
+    const constant = node.op === 'Constant' ? constantOf(node) : same;
     if (constant) initializers.set(output, constant);
-    else if (node.op === 'Identity' && initializers.has(input) && !outputs.has(output)) {
-      aliases.set(output, input);
-    } else nodes.push(node);
-  }
+    return !constant;
+  });
   const inputs = graph.inputs.filter(({ name }) => !initializers.has(name));
   return { ...graph, inputs, nodes, initializers };
 }
