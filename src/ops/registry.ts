@@ -2,6 +2,7 @@
 import { AppError } from '../core/errors';
 import type { Node } from '../onnx/graph';
 import { argSpecs } from './ArgMax/spec';
+import { attentionSpecs } from './attention/spec';
 import { averagePoolSpec } from './AveragePool/spec';
 import { averagePoolGradSpec } from './AveragePoolGrad/spec';
 import { batchNormGradSpec } from './BatchNormGrad/spec';
@@ -43,6 +44,7 @@ import { hardmaxSpec } from './Hardmax/spec';
 import { softmaxCrossEntropyLossSpec } from './losses/cross-entropy';
 import { negativeLogLikelihoodSpec } from './losses/likelihood';
 import { matMulSpec } from './MatMul/spec';
+import { matMulNBitsSpec } from './MatMulNBits/spec';
 import { maxPoolSpec } from './MaxPool/spec';
 import { maxPoolGradSpec } from './MaxPoolGrad/spec';
 import { channelNormalisationSpecs } from './normalisation/channels';
@@ -52,7 +54,8 @@ import { oneHotSpec } from './OneHot/spec';
 import { optimiserSpecs } from './optimisers/spec';
 import { padSpec } from './Pad/spec';
 import { positionSpecs } from './positions/spec';
-import { quantizationSpecs } from './quantization/spec';
+import { integerSpecs } from './quantization/integer';
+import { linearSpecs } from './quantization/linear';
 import { recurrentSpecs } from './recurrent/spec';
 import { reductionSpecs } from './reductions/spec';
 import { reshapeSpecs } from './Reshape/spec';
@@ -122,12 +125,15 @@ export const ALL_OPS: readonly OpSpec[] = [
   ...positionSpecs,
   ...selectionSpecs,
   ...recurrentSpecs,
+  ...attentionSpecs,
   oneHotSpec,
   padSpec,
   dropoutSpec,
   ...constantSpecs,
   ...rangeSpecs,
-  ...quantizationSpecs,
+  ...linearSpecs,
+  ...integerSpecs,
+  matMulNBitsSpec,
   softmaxCrossEntropySpec,
   softmaxCrossEntropyGradSpec,
   convGradInputSpec,
