@@ -6,7 +6,6 @@
  */
 import type { GraphPicture, GraphSource, NodeDetails } from './graph-view';
 import type {
-  BaseOf,
   Checkpoint,
   ChunkRef,
   DatasetManifest,
@@ -24,7 +23,6 @@ import type {
   ModelVersion,
   PairedComparison,
   PredictionRow,
-  PretrainedSource,
   Project,
   ProjectEdit,
   Run,
@@ -33,23 +31,17 @@ import type {
   Stage,
   TaskType,
 } from './entities';
+import type { BaseOf } from './fine-tune';
 import type { PictureOptions, PictureSource, PictureSurvey } from './pictures';
-import type { BackboneManifest, PretrainedModel, PretrainedSummary } from './pretrained';
+import type { PretrainedStoreApi, PretrainedTrainApi } from './pretrained';
+import type { OnProgress, Progress } from './progress';
 
 export type * from './pictures';
-
-/** Progress of a long call: the step in words, and how far where that is known. */
-export interface Progress {
-  readonly label: string;
-  readonly done?: number;
-  readonly total?: number;
-  readonly unit?: 'bytes' | 'rows' | 'steps' | 'items';
-}
-export type OnProgress = (progress: Progress) => void;
+export type * from './progress';
 
 // ---- store worker: the only owner of Dexie ----------------------------------------------------------------
 
-export interface StoreApi {
+export interface StoreApi extends PretrainedStoreApi {
   /** Opens the databases, finishes or rolls back what a crash left, and says what it found. */
   open(): Promise<StoreStatus>;
   /** Bytes are hashed and written once; equal bytes give the same reference. `bytes` is transferred. */
@@ -127,18 +119,6 @@ export interface StoreApi {
     options: { readonly withData: boolean },
   ): Promise<{ readonly bytes: ArrayBuffer; readonly contents: readonly string[] }>;
   importProject(bytes: ArrayBuffer): Promise<Project>;
-
-  /** A file to start from; equal bytes are one record. `file` is transferred. */
-  putPretrained(
-    draft: Pick<PretrainedModel, 'name' | 'summary'>,
-    file: ArrayBuffer,
-  ): Promise<PretrainedModel>;
-  getPretrained(id: Id): Promise<PretrainedModel>;
-  listPretrained(): Promise<readonly PretrainedModel[]>;
-  erasePretrained(id: Id): Promise<void>;
-  /** What a frozen body answered to a dataset's rows, kept for the next run; may be gone at any time. */
-  putFeatures(key: string, features: ArrayBuffer): Promise<void>;
-  getFeatures(key: string): Promise<ArrayBuffer | null>;
 
   getSetting(key: string): Promise<unknown>;
   setSetting(key: string, value: unknown): Promise<void>;
@@ -333,7 +313,7 @@ export interface PredictionTable extends Omit<RawPart, 'truth'> {
 
 // ---- train worker: owns the device ------------------------------------------------------------------------
 
-export interface TrainApi {
+export interface TrainApi extends PretrainedTrainApi {
   connectStore(port: MessagePort): void;
   /** Measures what this computer offers; remembered by the page. */
   probe(onProgress: OnProgress): Promise<ProbeReport>;
@@ -350,38 +330,6 @@ export interface TrainApi {
   resume(runId: Id): void;
   /** Ends after the step under way and keeps the best weights so far. */
   stop(runId: Id): void;
-
-  /** What is known of a body that comes with the studio, before its weights are loaded. */
-  backbone(id: string): Promise<BackboneManifest>;
-  /** Loads a body and says what it is, where it may be cut, and what of it can learn. */
-  describePretrained(source: PretrainedSource): Promise<PretrainedSummary>;
-  /** Reads what a person picked to start from, checks it, and gives it back as one file to keep. */
-  readPretrained(files: readonly PretrainedFile[], onProgress: OnProgress): Promise<ReadPretrained>;
-  /** A LoRA run's small file, put back into the body that it was learned on: the finished model again. */
-  applyAdapter(adapter: ArrayBuffer): Promise<AppliedAdapter>;
-}
-
-/** One of the files that a trained model came in; `path` is relative to the folder that was picked. */
-export interface PretrainedFile {
-  readonly path: string;
-  readonly file: Blob;
-}
-
-export interface ReadPretrained {
-  readonly name: string;
-  readonly summary: PretrainedSummary;
-  /** Transferred. */
-  readonly file: ArrayBuffer;
-}
-
-export interface AppliedAdapter {
-  readonly name: string;
-  readonly model: ArrayBuffer;
-  readonly graphHash: string;
-  readonly signature: ModelSignature;
-  readonly recipe: FittedRecipe;
-  readonly weights: number;
-  readonly base: BaseOf;
 }
 
 export interface TrainRequest {

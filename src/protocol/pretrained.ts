@@ -1,5 +1,7 @@
 /** Trained models that a person starts from: what was understood of one, and how it is kept. */
-import type { ChunkRef, Id, ModelSignature, Timestamp } from './entities';
+import type { ChunkRef, FittedRecipe, Id, ModelSignature, Timestamp } from './entities';
+import type { BaseOf, PretrainedSource } from './fine-tune';
+import type { OnProgress } from './progress';
 
 /** A file to start from, in the store under the hash of its bytes. */
 export interface PretrainedModel {
@@ -96,4 +98,54 @@ export interface BackboneManifest {
   };
   readonly cut: string;
   readonly embedding: number;
+}
+
+/** The store worker's part. */
+export interface PretrainedStoreApi {
+  /** A file to start from; equal bytes are one record. `file` is transferred. */
+  putPretrained(
+    draft: Pick<PretrainedModel, 'name' | 'summary'>,
+    file: ArrayBuffer,
+  ): Promise<PretrainedModel>;
+  getPretrained(id: Id): Promise<PretrainedModel>;
+  listPretrained(): Promise<readonly PretrainedModel[]>;
+  erasePretrained(id: Id): Promise<void>;
+  /** What a frozen body answered to a dataset's rows, kept for the next run; may be gone at any time. */
+  putFeatures(key: string, features: ArrayBuffer): Promise<void>;
+  getFeatures(key: string): Promise<ArrayBuffer | null>;
+}
+
+/** The train worker's part. */
+export interface PretrainedTrainApi {
+  /** What is known of a body that comes with the studio, before its weights are loaded. */
+  backbone(id: string): Promise<BackboneManifest>;
+  /** Loads a body and says what it is, where it may be cut, and what of it can learn. */
+  describePretrained(source: PretrainedSource): Promise<PretrainedSummary>;
+  /** Reads what a person picked to start from, checks it, and gives it back as one file to keep. */
+  readPretrained(files: readonly PretrainedFile[], onProgress: OnProgress): Promise<ReadPretrained>;
+  /** A LoRA run's small file, put back into the body that it was learned on: the finished model again. */
+  applyAdapter(adapter: ArrayBuffer): Promise<AppliedAdapter>;
+}
+
+/** One of the files that a trained model came in; `path` is relative to the folder that was picked. */
+export interface PretrainedFile {
+  readonly path: string;
+  readonly file: Blob;
+}
+
+export interface ReadPretrained {
+  readonly name: string;
+  readonly summary: PretrainedSummary;
+  /** Transferred. */
+  readonly file: ArrayBuffer;
+}
+
+export interface AppliedAdapter {
+  readonly name: string;
+  readonly model: ArrayBuffer;
+  readonly graphHash: string;
+  readonly signature: ModelSignature;
+  readonly recipe: FittedRecipe;
+  readonly weights: number;
+  readonly base: BaseOf;
 }

@@ -10,7 +10,6 @@ import type {
   InferApi,
   InspectedModel,
   OnProgress,
-  PretrainedFile,
   ProbeReport,
   RawPart,
   StoreApi,
@@ -26,7 +25,7 @@ import type {
   SplitPart,
   TaskType,
 } from '../protocol/entities';
-import type { PretrainedModel } from '../protocol/pretrained';
+import type { PretrainedFile, PretrainedModel } from '../protocol/pretrained';
 import { startBaselines } from './baselines';
 import { moved } from './bridge';
 import type { Async } from './bridge';

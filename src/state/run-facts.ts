@@ -1,12 +1,7 @@
 /** Plain facts of a run for the screens: its settings one by one, what changed since another, and its best figures. */
 import { wilson } from '../evaluation/intervals';
-import type {
-  Estimate,
-  MetricPoint,
-  PretrainedBlueprint,
-  Run,
-  RunConfig,
-} from '../protocol/entities';
+import type { Estimate, MetricPoint, Run, RunConfig } from '../protocol/entities';
+import type { PretrainedBlueprint } from '../protocol/fine-tune';
 
 /** Settings that can differ between runs, in the order in which they are shown. */
 export const SETTING_KEYS = [

@@ -18,7 +18,8 @@ import type {
   TrainOutcome,
   TrainRequest,
 } from '../protocol/api';
-import type { BaseOf, FittedRecipe, Id } from '../protocol/entities';
+import type { FittedRecipe, Id } from '../protocol/entities';
+import type { BaseOf } from '../protocol/fine-tune';
 import { assembleModel } from './assemble';
 import type { Base } from './base';
 import { Bases } from './bases';

@@ -5,7 +5,7 @@
 import type { Block } from '../autodiff/blocks';
 import { HEAD_WEIGHTS } from '../autodiff/surgery';
 import type { Graph } from '../onnx/graph';
-import type { FineTuneStrategy } from '../protocol/entities';
+import type { FineTuneStrategy } from '../protocol/fine-tune';
 
 export interface Trainable {
   /** Names of the initialisers that learn, the head's first: `TrainingOptions.trainable`. */

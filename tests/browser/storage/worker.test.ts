@@ -33,7 +33,7 @@ function start(): Comlink.Remote<StoreApi> {
 
 test('the worker keeps a project, and another worker may have a connection of its own', async () => {
   const store = start();
-  expect(await store.open()).toMatchObject({ version: 1, readOnly: false, interrupted: [] });
+  expect(await store.open()).toMatchObject({ version: 2, readOnly: false, interrupted: [] });
   const bytes = bytesOf(1);
   const chunk = await store.putChunk(Comlink.transfer(bytes, [bytes]));
   expect(bytes.byteLength).toBe(0);
