@@ -18,6 +18,8 @@ export interface Product {
   readonly batchedB: boolean;
   readonly output: readonly number[];
   readonly alpha: number;
+  /** Sums of int32, which wrap; alpha is 1 then. */
+  readonly integer?: boolean;
   /** Added at the end: WGSL of its factor and address, from `row` and `column`; its array is `x2`. */
   readonly bias?: {
     readonly beta: number;
@@ -74,7 +76,7 @@ export function directProduct(
   };
   return kernel(backend, {
     label: 'MatMul',
-    output: { dtype: 'float32', dims: product.output },
+    output: { dtype: product.integer ? 'int32' : 'float32', dims: product.output },
     inputCount: bias === undefined ? 2 : 3,
     threads: batch * down * across,
     body: `  let column = (index % ${across}) * ${wide};
@@ -92,7 +94,7 @@ ${lanes(wide)
       `  var b${c} = ${batchedB ? `n * ${inner * columns} + ` : ''}${clamped(`(column + ${c})`, columns, wide)} * ${columnStep};`,
   )
   .join('\n')}
-${each((r, c) => `var t${r}_${c} = 0.0;`).join('\n')}
+${each((r, c) => `var t${r}_${c} = ${product.integer ? '0' : '0.0'};`).join('\n')}
   for (var k = 0; k < ${inner}; k++) {
 ${lanes(high)
   .map((r) => `    let p${r} = x0[a${r}]; a${r} += ${innerStepA};`)

@@ -6,7 +6,7 @@
 import { env } from '@tensorflow/tfjs-core';
 import { sizeOf } from '../../core/dtype';
 import { addressOf, broadcastStrides, kernel } from '../lowering/kernel';
-import { alias, given, inputType, outputType, tfjsKernel } from '../lowering/tfjs';
+import { alias, deviceType, given, inputType, outputType, tfjsKernel } from '../lowering/tfjs';
 import type { Backend, Lowering, TensorInfo } from '../lowering/tfjs';
 import { directProduct } from './kernel';
 import type { Product } from './kernel';
@@ -27,7 +27,7 @@ export function multiply(
 ): (inputs: readonly TensorInfo[]) => TensorInfo {
   const { batch, rows, columns, inner, transposeA, transposeB, batchedA, batchedB } = product;
   const tiles = batch * Math.ceil(rows / 32) * Math.ceil(columns / 32);
-  if (software || tiles < FEW_TILES) return directProduct(backend, product);
+  if (software || product.integer || tiles < FEW_TILES) return directProduct(backend, product);
   const matrix = (transposed: boolean, high: number, wide: number) =>
     transposed ? [wide, high] : [high, wide];
   const aDims = [batchedA ? batch : 1, ...matrix(transposeA, rows, inner)];
@@ -50,6 +50,7 @@ export const matMul: Lowering = (context) => {
   const a = inputType(context, 0).dims;
   const b = inputType(context, 1).dims;
   const output = outputType(context);
+  const integer = deviceType(output.dtype) !== 'float32';
   // A vector is a matrix of one row (left) or one column (right).
   const aDims = a.length === 1 ? [1, ...a] : a;
   const bDims = b.length === 1 ? [...b, 1] : b;
@@ -67,7 +68,7 @@ export const matMul: Lowering = (context) => {
     const wide = [...batchDims, ...dims.slice(-2)];
     const copy = kernel(backend, {
       label: 'MatMul broadcast',
-      output: { dtype: 'float32', dims: wide },
+      output: { dtype: integer ? 'int32' : 'float32', dims: wide },
       inputCount: 1,
       body: `  result[index] = x0[${addressOf(wide, broadcastStrides(dims, wide))}];`,
     });
@@ -88,6 +89,7 @@ export const matMul: Lowering = (context) => {
     batchedB: ownB > 1,
     output: output.dims,
     alpha: 1,
+    integer,
   });
   return (inputs) => {
     const operands = [left(given(inputs[0])), right(given(inputs[1]))];

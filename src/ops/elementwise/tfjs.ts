@@ -70,9 +70,13 @@ export function elementwise(expression: (context: LoweringContext) => Expression
 
 const simple = (code: string): Lowering => elementwise(() => ({ code }));
 
-/** Integers of 8 and 16 bits are held in 32: results are cut as their type would. */
+/** Integers of 4, 8 and 16 bits are held in 32: results are cut as their type would. */
 export function wrapped(dtype: DType, code: string): string {
   switch (dtype) {
+    case 'uint4':
+      return `(${code}) & 0xf`;
+    case 'int4':
+      return `((${code}) << 28u) >> 28u`;
     case 'uint8':
       return `(${code}) & 0xff`;
     case 'uint16':
