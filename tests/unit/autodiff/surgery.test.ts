@@ -1,5 +1,4 @@
 /** Models as PyTorch exports them (tools/golden/exported.py), and as Keras does, lose their head and get another. */
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
   bodyBlocks,
@@ -15,16 +14,10 @@ import { AppError } from '../../../src/core/errors';
 import { GraphBuilder } from '../../../src/onnx/builder';
 import { attr } from '../../../src/onnx/graph';
 import type { Graph } from '../../../src/onnx/graph';
-import { readModel } from '../../../src/onnx/reader';
-import type { Value } from '../../../src/ops/define';
 import { tensorOf } from '../../../src/ops/value';
 import { randomNumbers, tensorFeeds, uniform } from '../../support/calls';
+import { exported, picture, valueAt } from '../../support/exported';
 import { runOnnxRuntime } from '../../support/onnxruntime';
-
-function exported(name: string): Graph {
-  const file = new URL(`../../fixtures/exported/${name}.onnx`, import.meta.url);
-  return readModel(new Uint8Array(readFileSync(file)));
-}
 
 const HEAD = { classes: 3, hidden: 0, dropout: 0.1, seed: 11 };
 
@@ -79,17 +72,6 @@ const CASES = [
     ],
   },
 ];
-
-function picture(graph: Graph, rows: number): Map<string, Value> {
-  const [input] = graph.inputs;
-  const { dtype, dims, data } = uniform(randomNumbers(rows), [rows, 3, 16, 16]);
-  return new Map([[input?.name ?? '', { dtype, dims, data }]]);
-}
-
-function valueAt(graph: Graph, name: string, feeds: ReadonlyMap<string, Value>): Value {
-  const found = runGraph({ ...graph, outputs: [{ name, dtype: 'float32', dims: [] }] }, feeds);
-  return found.get(name) as Value;
-}
 
 describe.each(CASES)('$name', ({ name, cut, features, classes, head, blocks }) => {
   it('has its head and its blocks found', () => {
