@@ -69,7 +69,7 @@ function roundEven(value: number): number {
 function encode(value: number, format: Format, saturate: boolean): number {
   const { width, mantissa, bias, largest } = format;
   const sign = value < 0 || Object.is(value, -0) ? 1 << (width - 1) : 0;
-  if (Number.isNaN(value)) return format.nan ?? largest;
+  if (Number.isNaN(value)) return format.nan ?? 0;
   const size = Math.abs(value);
   let code = largest + 1;
   if (size !== Infinity) {

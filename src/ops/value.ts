@@ -39,7 +39,7 @@ export function tensorOf(value: Value): Tensor {
   if (dtype === 'string') {
     throw new AppError('onnx/unsupported', 'The reference interpreter does not hold text tensors.');
   }
-  return { dtype, dims, data: dtype === 'float64' ? data : encodeNumbers(dtype, data) };
+  return { dtype, dims, data: dtype === 'float64' ? data : encodeNumbers(dtype, data, false) };
 }
 
 /** Numbers of a constant tensor: axes, shapes, starts. */

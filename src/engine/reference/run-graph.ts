@@ -4,7 +4,7 @@
  * waiting, nothing of a browser or of Node.
  */
 import { AppError } from '../../core/errors';
-import { sizeOf } from '../../core/dtype';
+import { sizeOf, storedLength } from '../../core/dtype';
 import type { Graph, Node, Tensor } from '../../onnx/graph';
 import type { OpSpec, Value } from '../../ops/define';
 import { requireOp } from '../../ops/registry';
@@ -65,11 +65,14 @@ function planOf(graph: Graph): Plan {
 }
 
 function feedValue(name: string, feed: Value | Tensor): Value {
-  if (feed.data.length !== sizeOf(feed.dims)) {
+  // The interpreter's own values are one a place; of a tensor's 4-bit numbers two share one.
+  const own = feed.data instanceof Float64Array;
+  const needed = own ? sizeOf(feed.dims) : storedLength(feed.dtype, sizeOf(feed.dims));
+  if (feed.data.length !== needed) {
     throw new AppError(
       'engine/feed',
       `The input "${name}" has ${feed.data.length} values, but its shape ${shapeText(feed.dims)} ` +
-        `needs ${sizeOf(feed.dims)}.`,
+        `needs ${needed}.`,
       { name, dims: feed.dims, length: feed.data.length },
     );
   }

@@ -3,7 +3,7 @@ import { DTYPE_CODE, isFloat } from '../../core/dtype';
 import type { DType } from '../../core/dtype';
 import { throughType } from '../../core/number-format';
 import type { Node } from '../../onnx/graph';
-import { intAttribute, unsupported } from '../attributes';
+import { intAttribute, stringAttribute, unsupported } from '../attributes';
 import type { GradientRule, OpSpec, Value } from '../define';
 import { cast } from '../gradients';
 import { inputType } from '../shapes';
@@ -39,7 +39,16 @@ function convert(node: Node, x: Value, to: NumberType): Value {
   // Cut where float32 would cut, not where the interpreter's extra digits would.
   const whole = x.dtype === 'float32' ? (v: number) => Math.trunc(Math.fround(v)) : Math.trunc;
   const values = isFloat(to) || to === 'bool' ? x.data : x.data.map(whole);
-  return makeValue(to, x.dims, throughType(to, values, saturate));
+  const given = to === 'float8e8m0' ? values.map(powers(node)) : values;
+  return makeValue(to, x.dims, throughType(to, given, saturate));
+}
+
+/** `round_mode`: float8e8m0 has powers of two only. */
+function powers(node: Node): (x: number) => number {
+  const mode = stringAttribute(node, 'round_mode', 'up');
+  if (mode === 'nearest') return (x) => x;
+  const round = mode === 'down' ? Math.floor : Math.ceil;
+  return (x) => (x > 0 && x < Infinity ? 2 ** round(Math.log2(x)) : x);
 }
 
 const gradient: GradientRule = ({ node, builder, outputGradients, type }) => {

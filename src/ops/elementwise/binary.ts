@@ -61,12 +61,18 @@ function bitwise(
   };
 }
 
-/** fmod = 0: the remainder has the divisor's sign, as in Python; 1: the dividend's, as in C. */
+/** The remainder with the divisor's sign, as in Python; an infinite divisor leaves what has its own sign. */
+function floorMod(a: number, b: number): number {
+  const rest = a % b;
+  return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
+}
+
+/** fmod = 0: the remainder has the divisor's sign; 1: the dividend's, as in C. */
 const modulo = (node: Node): BinaryOp => {
   const c = intAttribute(node, 'fmod', 0) !== 0;
   return {
-    compute: c ? (a, b) => a % b : (a, b) => a - b * Math.floor(a / b),
-    ...(!c && { computeInteger: (a, b) => (b === 0 ? 0 : ((a % b) + b) % b) }),
+    compute: c ? (a, b) => a % b : floorMod,
+    ...(!c && { computeInteger: (a, b) => (b === 0 ? 0 : floorMod(a, b)) }),
     wgsl: c ? 'a - b * trunc(a / b)' : 'a - b * floor(a / b)',
     wgslInteger: `select(${c ? 'a % b' : '((a % b) + b) % b'}, 0, b == 0)`,
     gradient: ({ e, g, a, b, y }) => [
