@@ -166,9 +166,13 @@ const INPUTS_SINCE: Readonly<Record<string, readonly [inputs: number, opset: num
 const VALUE_SINCE: readonly (readonly [
   op: string,
   attribute: string,
-  value: string,
+  value: string | number,
   opset: number,
 ])[] = [
+  // Before, the standard's own shape rule counted windows that begin behind the picture.
+  ['AveragePool', 'ceil_mode', 1, 22],
+  ['LpPool', 'ceil_mode', 1, 22],
+  ['MaxPool', 'ceil_mode', 1, 22],
   ['Pad', 'mode', 'wrap', 19],
   ['Resize', 'coordinate_transformation_mode', 'half_pixel_symmetric', 19],
   ['ScatterElements', 'reduction', 'max', 18],

@@ -13,10 +13,8 @@ export function pooledDims(node: Node, dims: readonly Dim[]): Dim[] {
 
 /** The window with explicit padding; `ceil_mode` stays, because it says which padding counts. */
 export function poolAttributes(node: Node, window: Window): Record<string, Attribute> {
-  return {
-    ...windowAttributes(window),
-    ceil_mode: attr.int(intAttribute(node, 'ceil_mode', 0)),
-  };
+  const ceil = intAttribute(node, 'ceil_mode', 0) !== 0;
+  return { ...windowAttributes(window), ...(ceil && { ceil_mode: attr.int(1) }) };
 }
 
 export function includesPad(node: Node): boolean {

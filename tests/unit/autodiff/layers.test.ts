@@ -88,14 +88,17 @@ describe('gradients of layers equal central differences', () => {
     );
   });
 
-  it.each(['Conv', 'MaxPool', 'AveragePool'] as const)('%s over random windows', (op) => {
-    fc.assert(
-      fc.property(windowArbitrary, (window) =>
-        expectGradients(windowCall(op, window), window.seed),
-      ),
-      { numRuns: 25 },
-    );
-  });
+  it.each(['Conv', 'ConvTranspose', 'MaxPool', 'AveragePool', 'LpPool'] as const)(
+    '%s over random windows',
+    (op) => {
+      fc.assert(
+        fc.property(windowArbitrary, (window) =>
+          expectGradients(windowCall(op, window), window.seed),
+        ),
+        { numRuns: 25 },
+      );
+    },
+  );
 
   it('GlobalAveragePool', () => {
     expectGradients({ op: 'GlobalAveragePool', inputs: [uniform(randomNumbers(1), [2, 3, 4, 2])] });
