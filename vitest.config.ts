@@ -12,7 +12,11 @@ export default defineConfig({
         test: {
           name: 'unit',
           environment: 'node',
-          include: ['tests/unit/**/*.test.ts', 'tests/architecture/**/*.test.ts'],
+          include: [
+            'tests/unit/**/*.test.ts',
+            'tests/architecture/**/*.test.ts',
+            'tests/conformance/reference.test.ts',
+          ],
           testTimeout: 30_000,
         },
       },
@@ -41,7 +45,9 @@ export default defineConfig({
         extends: true,
         plugins: [svelte()],
         // Found before the first test: a dependency found late reloads the page under a running test.
-        optimizeDeps: { entries: ['tests/browser/**/*.test.ts', 'src/ui/**/*.svelte'] },
+        optimizeDeps: {
+          entries: ['tests/{browser,conformance}/**/*.test.ts', 'src/ui/**/*.svelte'],
+        },
         server: {
           headers: {
             'Cross-Origin-Opener-Policy': 'same-origin',
@@ -50,7 +56,7 @@ export default defineConfig({
         },
         test: {
           name: 'browser',
-          include: ['tests/browser/**/*.test.ts'],
+          include: ['tests/browser/**/*.test.ts', 'tests/conformance/devices.test.ts'],
           testTimeout: 60_000,
           // One page at a time: two cores, and one software GPU.
           fileParallelism: false,

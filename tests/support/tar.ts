@@ -1,12 +1,11 @@
-/** Reads a gzipped tar archive (POSIX ustar, as `tar czf` writes it) in Node and in a browser. */
+/** Reads a tar archive, gzipped or not, (POSIX ustar, as `tar czf` writes it) in Node and in a browser. */
 
 const BLOCK = 512;
 const decoder = new TextDecoder();
 
 /** Regular files by path, as views on the unpacked bytes. */
 export async function unpack(packed: Uint8Array<ArrayBuffer>): Promise<Map<string, Uint8Array>> {
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const bytes = await gunzip(packed);
   const files = new Map<string, Uint8Array>();
   let longName = '';
   for (let at = 0; at + BLOCK <= bytes.length;) {
@@ -26,4 +25,11 @@ export async function unpack(packed: Uint8Array<ArrayBuffer>): Promise<Map<strin
     at += BLOCK + Math.ceil(size / BLOCK) * BLOCK;
   }
   return files;
+}
+
+/** Servers may announce a .gz as compressed for the way; then it arrives unpacked. */
+async function gunzip(packed: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  if (packed[0] !== 0x1f || packed[1] !== 0x8b) return packed;
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }

@@ -15,12 +15,17 @@ import { requireOp } from '../../ops/registry';
 import { isStatic, shapeText } from '../../ops/shapes';
 import { tensorOf } from '../../ops/value';
 import type { GpuDevice } from '../device';
+import type { Feeds } from '../executor';
 import { bindInputs } from '../evaluate';
 import type { Tensors } from '../evaluate';
 import { deviceArray } from './arrays';
 import { loweringOf } from './lowerings';
 import { WebgpuProgram } from './program';
 import { WebgpuState } from './state';
+import type { WebgpuTicket } from './ticket';
+
+/** Their values follow from shapes, so they are constants by the time a graph is compiled. */
+const FROM_SHAPES = new Set(['Constant', 'ConstantOfShape', 'Range', 'Shape', 'Size']);
 
 const LONGEST_LIST = 1024;
 /** Scales of a resize, limits of a range. */
@@ -65,7 +70,7 @@ export async function evaluateWebgpu(
         return [name, deviceArray(name, tensor)];
       }),
     );
-    const values = await program.step(feeds).values();
+    const values = await stepAlone(gpu, program, feeds);
     return new Map(
       graph.outputs.map(({ name }) => {
         const type = types.get(name);
@@ -80,11 +85,34 @@ export async function evaluateWebgpu(
   }
 }
 
+/** A step whose errors are its own: a kernel that the device refuses says nothing of what runs later. */
+async function stepAlone(
+  gpu: GpuDevice,
+  program: WebgpuProgram,
+  feeds: Feeds,
+): Promise<Map<string, Float32Array | Int32Array>> {
+  gpu.device.pushErrorScope('validation');
+  let refusal: Promise<GPUError | null>;
+  let ticket: WebgpuTicket;
+  try {
+    ticket = program.step(feeds);
+  } finally {
+    refusal = gpu.device.popErrorScope();
+  }
+  const [values, error] = await Promise.all([ticket.values(), refusal]);
+  if (error !== null) {
+    throw new AppError('engine/gpu', `The graphics processor refused a step: ${error.message}`, {
+      detail: error.message,
+    });
+  }
+  return values;
+}
+
 /** Before anything is made constant, since what follows from constants needs no kernel. */
 function requireKernels(graph: Graph): void {
   for (const node of graph.nodes) {
     const { name, op } = node;
-    if (loweringOf(node) || requireOp(node).expand || op === 'Constant') continue;
+    if (loweringOf(node) || requireOp(node).expand || FROM_SHAPES.has(op)) continue;
     throw new AppError(
       'engine/unsupported',
       `Node "${name}" is of the operator ${op}, which has no kernel for the graphics processor.`,
