@@ -7,7 +7,7 @@ import type { Adapter } from '../autodiff/lora';
 import { bodyOf, findHead, headGraph, withHead } from '../autodiff/surgery';
 import type { Block } from '../autodiff/blocks';
 import { AppError } from '../core/errors';
-import { pruneUnused, withInitializers, withOutputs } from '../onnx/compose';
+import { pruneUnused, renameValues, withInitializers, withOutputs } from '../onnx/compose';
 import type { Graph } from '../onnx/graph';
 import type { FittedRecipe, RunConfig } from '../protocol/entities';
 import type { PretrainedBlueprint } from '../protocol/fine-tune';
@@ -50,6 +50,7 @@ export interface Lesson {
   readonly blocks: readonly Block[];
   /** Names of the weights that learn. */
   readonly trainable: readonly string[];
+  readonly batchNorm: PretrainedBlueprint['batchNorm'];
   /** Shares of the learning rate at a 0-based epoch; null where every weight has all of it. */
   readonly factors: ((epoch: number) => ReadonlyMap<string, number>) | null;
   /** Where nothing of the body learns: the body alone, and the head that learns on its answers. */
@@ -64,19 +65,17 @@ export function prepareLesson(
   const { strategy, head: wanted, batchNorm } = blueprint;
   const { featureDims, outputs, seed } = options;
   const { cut, blocks } = cutOf(blueprint, base);
-  const body = bodyOf(base.graph, cut, { inputDims: featureDims });
+  const body = withoutClashes(bodyOf(base.graph, cut, { inputDims: featureDims }));
   const headOptions = { classes: outputs, hidden: wanted.hidden, dropout: wanted.dropout, seed };
   const bare = withHead(body, headOptions);
   const forward = strategy.kind === 'lora' ? addLora(bare, { ...strategy, seed }) : bare;
-  const norms = batchNorm === 'frozen' ? normWeights(forward) : new Set<string>();
-  const { weights } = trainableFor(strategy, forward, blocks);
-  const trainable = weights.filter((name) => !norms.has(name));
   const graded = 'depthDecay' in strategy;
   const width = Number(body.outputs[0]?.dims[1]);
   return {
     forward,
     blocks,
-    trainable,
+    trainable: trainableFor(strategy, forward, blocks).weights,
+    batchNorm,
     factors: graded ? (epoch) => factorsAt(strategy, forward, blocks, epoch) : null,
     split:
       strategy.kind === 'head'
@@ -103,13 +102,12 @@ function cutOf(
   return { cut, blocks: head.blocks.slice(0, at + 1) };
 }
 
-/** Scale and shift of every batch norm: what stays where norms are frozen, and their statistics with them. */
-function normWeights(graph: Graph): Set<string> {
-  return new Set(
-    graph.nodes
-      .filter(({ op, domain }) => op === 'BatchNormalization' && domain === '')
-      .flatMap(({ inputs }) => inputs.slice(1, 3)),
-  );
+/** Names that the finished model's inputs and answers have: inner values of a body that are called so, are not. */
+const TAKEN = new Set(['image', 'numeric', 'categorical', 'probabilities', 'prediction']);
+
+function withoutClashes(body: Graph): Graph {
+  const made = body.nodes.flatMap(({ outputs }) => outputs).filter((name) => TAKEN.has(name));
+  return renameValues(body, new Map(made.map((name) => [name, `body/${name}`])));
 }
 
 /** `features` to `embedding`: the whole forward graph without its head. */

@@ -14,7 +14,12 @@ import { outputCount } from './lesson';
 import type { Lesson } from './lesson';
 import type { LoopRequest } from './loop-types';
 import { learningRateAt } from './schedule';
-import { buildTrainingGraph, buildValidationGraph } from './training-graph';
+import {
+  buildTrainingGraph,
+  buildValidationGraph,
+  FACTORS_INPUT,
+  factorsFeed,
+} from './training-graph';
 import type { MaskSpec } from './training-graph';
 import type { Reading } from './validation';
 
@@ -60,9 +65,14 @@ export async function openSession(
   const { loss, optimiser, batchSize, epochs } = training;
   const forward = lesson?.forward ?? forwardGraph(config, prepared.recipe);
   const learned = (looked ? lesson?.split?.head : null) ?? forward;
-  const trainable = lesson ? { trainable: lesson.trainable } : {};
-  const options = { task, loss, batchSize, ...trainable };
-  const learning = buildTrainingGraph(learned, { ...options, optimiser });
+  const factors = lesson?.factors ?? null;
+  const taught = lesson ? { trainable: lesson.trainable, batchNorm: lesson.batchNorm } : {};
+  const options = { task, loss, batchSize, ...taught };
+  const learning = buildTrainingGraph(learned, {
+    ...options,
+    optimiser,
+    withFactors: factors !== null,
+  });
   const judging = buildValidationGraph(learned, options);
   const state = await executor.createState(learning.stateSpecs);
   await state.write(learning.initialState);
@@ -84,7 +94,12 @@ export async function openSession(
     stepsTotal: stepsPerEpoch(prepared.parts.train, batchSize) * epochs,
     weights: sizes.reduce((sum, size) => sum + size, 0),
     lesson,
-    rates: () => new Map(),
+    rates: (epoch) =>
+      new Map(
+        factors === null
+          ? []
+          : [[FACTORS_INPUT, factorsFeed(learning.weights, factors(epoch))] as const],
+      ),
     dispose() {
       train.dispose();
       validate.dispose();
