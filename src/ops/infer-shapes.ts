@@ -1,19 +1,27 @@
 /**
  * Types of all values of a graph. With `batch` given, the symbolic dimensions of the inputs become that number
- * and everything is static; without, symbols pass through. Small constant branches (Shape -> Gather -> Concat ->
- * Reshape, as exporters write them) are evaluated on the reference kernels.
+ * and everything is static; without, symbols pass through. Small branches that compute shapes (Shape -> Gather ->
+ * Concat -> Reshape, as exporters write them) are evaluated: on the reference kernels where all is constant, as
+ * symbolic lengths (shape-values.ts) where it is not.
  */
 import { AppError } from '../core/errors';
 import { sizeOf } from '../core/dtype';
+import { encodeNumbers } from '../core/number-format';
+import { evaluateDim } from '../onnx/dim';
 import type { Graph, Node, Tensor, TensorType } from '../onnx/graph';
 import type { OpSpec, ReferenceScope } from './define';
 import { requireOp } from './registry';
+import { ELEMENT_LIMIT, shapeValues } from './shape-values';
+import type { Elements } from './shape-values';
 import { isStatic, shapeText } from './shapes';
+import { checkTypes } from './type-rules';
 import { numbersOf, tensorOf, valueOf } from './value';
 
 export interface InferOptions {
   /** Stands for every symbolic dimension. */
   readonly batch?: number;
+  /** Values of symbolic dimensions by name; before `batch`. */
+  readonly dims?: ReadonlyMap<string, number>;
 }
 
 export interface StaticType {
@@ -69,21 +77,25 @@ function fold(
 
 export function infer(graph: Graph, options: InferOptions = {}): Inference {
   const types = new Map<string, TensorType>();
-  const { batch } = options;
+  const { batch, dims: given = new Map<string, number>() } = options;
   for (const { name, dtype, dims } of graph.inputs) {
-    const known = dims.map((dim) => (typeof dim === 'string' ? (batch ?? dim) : dim));
+    const known = dims.map((dim) => evaluateDim(dim, given) ?? batch ?? dim);
     types.set(name, { dtype, dims: known });
   }
-  return inferWithin(graph, types, new Map());
+  return inferWithin(graph, { types, constants: new Map(), elements: new Map() });
 }
 
-/** `types` and `known`: what is seen from inside, graph inputs and all that surrounds a subgraph. Both grow. */
-function inferWithin(
-  graph: Graph,
-  types: Map<string, TensorType>,
-  known: Map<string, Tensor>,
-): Inference {
-  const constants = known;
+/** What is seen from one place of a graph. */
+interface Sight {
+  readonly types: Map<string, TensorType>;
+  readonly constants: Map<string, Tensor>;
+  /** Of small integer values that are not constant. */
+  readonly elements: Map<string, Elements>;
+}
+
+/** `sight`: graph inputs and all that surrounds a subgraph. It grows. */
+function inferWithin(graph: Graph, sight: Sight): Inference {
+  const { types, constants } = sight;
   for (const [name, tensor] of graph.initializers) constants.set(name, tensor);
   for (const [name, { dtype, dims }] of graph.initializers) types.set(name, { dtype, dims });
   for (const node of graph.nodes) {
@@ -98,15 +110,13 @@ function inferWithin(
         { node: node.name, value: name },
       );
     });
+    checkTypes(node, inputs);
     const outputs = spec.infer({
       node,
       inputs,
       constant: (index) => constants.get(node.inputs[index] ?? ''),
-      elements(index) {
-        const tensor = constants.get(node.inputs[index] ?? '');
-        return tensor && numbersOf(tensor);
-      },
-      subgraph: (inner, given) => subgraphTypes(inner, given, types, constants),
+      elements: (index) => elementsOf(node.inputs[index] ?? '', sight),
+      subgraph: (inner, given) => subgraphTypes(inner, given, sight),
     });
     node.outputs.forEach((name, index) => {
       const type = outputs[index];
@@ -117,21 +127,50 @@ function inferWithin(
       const name = node.outputs[index];
       if (name) constants.set(name, tensor);
     });
+    if (!folded) keepElements(node, inputs, outputs, sight);
   }
   return { types, constants };
 }
 
-function subgraphTypes(
-  graph: Graph,
-  given: readonly TensorType[],
-  types: ReadonlyMap<string, TensorType>,
-  constants: ReadonlyMap<string, Tensor>,
-): TensorType[] {
-  const inside = new Map(types);
-  graph.inputs.forEach(({ name, dtype, dims }, index) =>
-    inside.set(name, given[index] ?? { dtype, dims }),
-  );
-  const inferred = inferWithin(graph, inside, new Map(constants));
+function elementsOf(name: string, { constants, elements }: Sight): Elements | undefined {
+  const tensor = constants.get(name);
+  if (!tensor) return elements.get(name);
+  const isSmall = tensor.dtype !== 'string' && sizeOf(tensor.dims) <= ELEMENT_LIMIT;
+  return isSmall ? numbersOf(tensor) : undefined;
+}
+
+/** Remembers what is known of a computed shape; a value of which every element is a number is a constant. */
+function keepElements(
+  node: Node,
+  inputs: readonly (TensorType | undefined)[],
+  outputs: readonly TensorType[],
+  sight: Sight,
+): void {
+  const elements = (index: number) => elementsOf(node.inputs[index] ?? '', sight);
+  shapeValues({ node, inputs, outputs, elements })?.forEach((own, index) => {
+    const name = node.outputs[index];
+    const type = outputs[index];
+    if (!name || !own || !type || !isStatic(type.dims) || sizeOf(type.dims) !== own.length) return;
+    const { dtype, dims } = type;
+    const numbers = own.filter((dim) => typeof dim === 'number');
+    if (dtype !== 'string' && numbers.length === own.length) {
+      sight.constants.set(name, { dtype, dims, data: encodeNumbers(dtype, numbers) });
+    } else sight.elements.set(name, own);
+  });
+}
+
+function subgraphTypes(graph: Graph, given: readonly TensorType[], outer: Sight): TensorType[] {
+  const inside: Sight = {
+    types: new Map(outer.types),
+    constants: new Map(outer.constants),
+    elements: new Map(outer.elements),
+  };
+  graph.inputs.forEach(({ name, dtype, dims }, index) => {
+    inside.types.set(name, given[index] ?? { dtype, dims });
+    inside.constants.delete(name);
+    inside.elements.delete(name);
+  });
+  const inferred = inferWithin(graph, inside);
   return graph.outputs.map(({ name, dtype, dims }) => inferred.types.get(name) ?? { dtype, dims });
 }
 

@@ -1,5 +1,6 @@
 /** Shape arithmetic shared by shape rules, reference kernels and gradients. Shapes are row-major. */
 import { AppError } from '../core/errors';
+import { equalDims } from '../onnx/dim';
 import type { Dim, Node, TensorType } from '../onnx/graph';
 import type { InferContext } from './define';
 
@@ -37,7 +38,7 @@ export function isStatic(dims: readonly Dim[]): dims is readonly number[] {
 }
 
 export function sameDims(a: readonly Dim[], b: readonly Dim[]): boolean {
-  return a.length === b.length && a.every((dim, axis) => dim === b[axis]);
+  return a.length === b.length && a.every((dim, axis) => equalDims(dim, b[axis] ?? NaN));
 }
 
 /** ONNX axis in [-rank, rank) made non-negative. */
@@ -49,7 +50,10 @@ export function normalizeAxis(node: Node, axis: number, rank: number): number {
   return result;
 }
 
-/** Multidirectional (numpy) broadcasting of two shapes. A symbolic length fits itself and 1. */
+/**
+ * Multidirectional (numpy) broadcasting of two shapes. A symbolic length fits itself and 1; two that are not known
+ * to be equal are taken to be, and the shorter text stays, which is the one that a person gave.
+ */
 export function broadcastDims(node: Node, a: readonly Dim[], b: readonly Dim[]): Dim[] {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, index): Dim => {
@@ -57,7 +61,9 @@ export function broadcastDims(node: Node, a: readonly Dim[], b: readonly Dim[]):
     const right = b[b.length - rank + index] ?? 1;
     if (left === right || right === 1) return left;
     if (left === 1) return right;
-    if (typeof left === 'string') return right;
+    if (typeof left === 'string') {
+      return typeof right === 'string' && left.length <= right.length ? left : right;
+    }
     if (typeof right === 'string') return left;
     throw shapeError(
       node,

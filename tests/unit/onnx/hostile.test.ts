@@ -7,11 +7,14 @@ import { everything, tinyMlp } from './graphs';
 
 /** The error that reading these bytes gives, with the time it took; fails when they are taken. */
 function refusal(file: Uint8Array): { error: AppError; milliseconds: number } {
-  const start = performance.now();
+  // Processor time: a busy machine does not lengthen it.
+  const start = process.cpuUsage().user;
   try {
     readModel(file);
   } catch (error) {
-    if (error instanceof AppError) return { error, milliseconds: performance.now() - start };
+    if (error instanceof AppError) {
+      return { error, milliseconds: (process.cpuUsage().user - start) / 1000 };
+    }
     throw error;
   }
   throw new Error('The hostile file was accepted.');
