@@ -108,7 +108,8 @@ export function dtypeOf(code: number): DType | undefined {
   return DTYPE_OF.get(code);
 }
 
-export const OPSET_RANGE = [7, 24] as const;
+/** Below 7 only where the operators mean the same: normalise/first.ts. */
+export const OPSET_RANGE = [1, 24] as const;
 export const IR_RANGE = [3, 14] as const;
 /** No export goes below this opset: every runtime in use reads it. */
 const EXPORT_FLOOR = 17;

@@ -10,6 +10,7 @@ import { withOpsets } from '../functions';
 import { INTERNAL_OPSET } from '../graph';
 import type { Attribute, Graph, Node, Tensor, TensorType } from '../graph';
 import { mapSubgraphs, readsOf, subgraphsOf } from '../subgraphs';
+import { fromFirstOpsets } from './first';
 import { constantOf, meaningRules } from './meanings';
 import { moveRules } from './moves';
 import { rankFrom } from './rank';
@@ -75,11 +76,12 @@ class Scope implements Omit<RuleContext, 'opset'> {
 
   run(): Graph {
     for (const given of this.#graph.nodes) {
-      const node = mapSubgraphs(given, (body) =>
+      const opset = this.#opsetOf(given) ?? this.#opset;
+      const inner = mapSubgraphs(given, (body) =>
         new Scope(body, this.#opset, this.#opsetOf, this.#taken, this).run(),
       );
+      const node = fromFirstOpsets(inner, opset);
       const rule = node.domain === '' ? RULES[node.op] : undefined;
-      const opset = this.#opsetOf(given) ?? this.#opset;
       const result = rule?.(node, this.#context(opset)) ?? node;
       this.#nodes.push(result);
       for (const name of result.outputs) this.#makers.set(name, result);
