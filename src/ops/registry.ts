@@ -13,6 +13,9 @@ import { clipSpec } from './Clip/spec';
 import { concatSpec } from './Concat/spec';
 import { rangeSpecs } from './constants/ranges';
 import { constantSpecs } from './constants/spec';
+import { ifSpec } from './control/if';
+import { loopSpec } from './control/loop';
+import { scanSpec } from './control/scan';
 import { convSpec } from './Conv/spec';
 import { convGradInputSpec } from './ConvGradInput/spec';
 import { convGradWeightSpec } from './ConvGradWeight/spec';
@@ -126,6 +129,9 @@ export const ALL_OPS: readonly OpSpec[] = [
   ...selectionSpecs,
   ...recurrentSpecs,
   ...attentionSpecs,
+  ifSpec,
+  loopSpec,
+  scanSpec,
   oneHotSpec,
   padSpec,
   dropoutSpec,

@@ -7,13 +7,18 @@ import {
   batchNormTrain,
 } from '../../ops/BatchNormalization/tfjs';
 import { conv, convInputGradient, convWeightGradient } from '../../ops/Conv/tfjs';
-import { ELEMENTWISE, identity, product } from '../../ops/elementwise/tfjs';
+import { ELEMENTWISE, product } from '../../ops/elementwise/tfjs';
+import { dropout } from '../../ops/Dropout/tfjs';
 import { gemm } from '../../ops/Gemm/tfjs';
 import type { Lowering, LoweringTable } from '../../ops/lowering/tfjs';
 import { matMul } from '../../ops/MatMul/tfjs';
+import { INDEXING } from '../../ops/indexing/tfjs';
 import { MOVEMENT } from '../../ops/movement/tfjs';
+import { pad } from '../../ops/Pad/tfjs';
+import { POSITIONS } from '../../ops/positions/tfjs';
 import { POOLING, POOLING_GRADIENTS } from '../../ops/pooling/tfjs';
 import { REDUCTION_KERNELS } from '../../ops/reductions/tfjs';
+import { topK } from '../../ops/TopK/tfjs';
 import {
   softmaxCrossEntropy,
   softmaxCrossEntropyGradient,
@@ -22,14 +27,17 @@ import {
 const STANDARD: LoweringTable = {
   ...ELEMENTWISE,
   ...MOVEMENT,
+  ...INDEXING,
+  ...POSITIONS,
   ...POOLING,
   ...REDUCTION_KERNELS,
   BatchNormalization: batchNormalization,
   Conv: conv,
   Gemm: gemm,
   MatMul: matMul,
-  // In inference nothing is dropped.
-  Dropout: identity,
+  Dropout: dropout,
+  Pad: pad,
+  TopK: topK,
 };
 
 const TRAINING: LoweringTable = {

@@ -1,16 +1,14 @@
 /**
  * Operators that move elements without computing: most are one strided copy, or no work at all.
  */
-import { AppError, invariant } from '../../core/errors';
 import { sizeOf } from '../../core/dtype';
-import { intAttribute, stringAttribute } from '../attributes';
+import { intAttribute } from '../attributes';
 import { normalizeAxis, stridesOf } from '../shapes';
-import { addressOf, broadcastStrides, f32, kernel } from '../lowering/kernel';
+import { addressOf, broadcastStrides, kernel } from '../lowering/kernel';
 import {
   alias,
   constantInts,
   given,
-  hasInput,
   inputType,
   optionalInts,
   outputType,
@@ -103,83 +101,32 @@ const concat: Lowering = (context) => {
     intAttribute(context.node, 'axis', 0),
     outputType(context).dims.length,
   );
-  return (inputs) => [tfjsKernel(context.backend, 'Concat', inputs.map(given), { axis })];
+  const output = outputType(context);
+  return (inputs) => {
+    const parts = inputs.map(given).filter(({ shape }) => sizeOf(shape) > 0);
+    const [only] = parts;
+    // tfjs refuses empty parts, and lists of none.
+    if (only && parts.length === 1) return [alias(context.backend, only, output.dims)];
+    if (!only) return [alias(context.backend, given(inputs[0]), output.dims)];
+    return [tfjsKernel(context.backend, 'Concat', parts, { axis })];
+  };
 };
 
-const pad: Lowering = (context) => {
-  const mode = stringAttribute(context.node, 'mode', 'constant');
-  if (mode !== 'constant') {
-    throw new AppError('engine/unsupported', `Pad "${context.node.name}" has the mode "${mode}".`);
-  }
+const tile: Lowering = (context) => {
   const { dims } = inputType(context, 0);
   const output = outputType(context);
-  const pads = requireInts(context, 1);
-  const axes = constantInts(context, 3) ?? dims.map((_, axis) => axis);
-  const before = dims.map(() => 0);
-  axes.forEach((axis, index) => {
-    before[normalizeAxis(context.node, axis, dims.length)] = pads[index] ?? 0;
-  });
-  const value = hasInput(context, 2) ? Number(context.constant(2)?.data[0] ?? 0) : 0;
   const own = stridesOf(dims);
   const outer = stridesOf(output.dims);
-  const lines = dims.map(
-    (_, axis) =>
-      `  let i${axis} = (index / ${outer[axis]}) % ${output.dims[axis]} - (${before[axis]});`,
+  const terms = dims.map(
+    (dim, axis) => `((index / ${outer[axis]}) % ${output.dims[axis]} % ${dim}) * ${own[axis]}`,
   );
-  const inside = dims.map((dim, axis) => `i${axis} >= 0 && i${axis} < ${dim}`).join(' && ');
-  const address = dims.map((_, axis) => `i${axis} * ${own[axis]}`).join(' + ');
-  const fill = output.dtype === 'float32' ? f32(value) : `${value}`;
   const run = kernel(context.backend, {
-    label: 'Pad',
+    label: 'Tile',
     output,
     inputCount: 1,
-    body: `${lines.join('\n')}
-  var value = ${fill};
-  if (${inside === '' ? 'true' : inside}) { value = x0[${address === '' ? '0' : address}]; }
-  result[index] = value;`,
+    body: `  result[index] = x0[${terms.length === 0 ? '0' : terms.join(' + ')}];`,
   });
   return (inputs) => [run([given(inputs[0])])];
-};
-
-const gather: Lowering = (context) => {
-  const { dims } = inputType(context, 0);
-  const axis = normalizeAxis(context.node, intAttribute(context.node, 'axis', 0), dims.length);
-  const length = dims[axis] ?? 1;
-  const inner = sizeOf(dims.slice(axis + 1));
-  const picks = sizeOf(inputType(context, 1).dims);
-  const run = kernel(context.backend, {
-    label: 'Gather',
-    output: outputType(context),
-    inputCount: 2,
-    body: `  let inner = index % ${inner};
-  var pick = x1[(index / ${inner}) % ${picks}];
-  if (pick < 0) { pick = pick + ${length}; }
-  result[index] = x0[(index / ${inner * picks} * ${length} + pick) * ${inner} + inner];`,
-  });
-  return (inputs) => [run([given(inputs[0]), given(inputs[1])])];
-};
-
-/** ONNX OneHot: inputs indices, depth, values [off, on]; a negative index counts from the end. */
-const oneHot: Lowering = (context) => {
-  const output = outputType(context);
-  const axis = normalizeAxis(
-    context.node,
-    intAttribute(context.node, 'axis', -1),
-    output.dims.length,
-  );
-  const depth = output.dims[axis] ?? 1;
-  const inner = sizeOf(output.dims.slice(axis + 1));
-  invariant(context.node.inputs.length === 3, `OneHot "${context.node.name}" needs 3 inputs.`);
-  const run = kernel(context.backend, {
-    label: 'OneHot',
-    output,
-    inputCount: 2,
-    body: `  let column = (index / ${inner}) % ${depth};
-  var hot = i32(x0[index / ${inner * depth} * ${inner} + index % ${inner}]);
-  if (hot < 0) { hot = hot + ${depth}; }
-  result[index] = select(x1[0], x1[1], hot == column);`,
-  });
-  return (inputs) => [run([given(inputs[0]), given(inputs[2])])];
 };
 
 export const MOVEMENT: LoweringTable = {
@@ -192,7 +139,5 @@ export const MOVEMENT: LoweringTable = {
   Slice: slice,
   Split: split,
   Concat: concat,
-  Pad: pad,
-  Gather: gather,
-  OneHot: oneHot,
+  Tile: tile,
 };
