@@ -1,4 +1,4 @@
-/** A graph once, on the reference interpreter. */
+/** A graph once, on the reference interpreter: each value rounded to its type, as the standard has it. */
 import { AppError } from '../../core/errors';
 import type { Graph, Tensor } from '../../onnx/graph';
 import { tensorOf } from '../../ops/value';
@@ -8,7 +8,7 @@ import { runGraph } from './run-graph';
 
 /** Outputs by name. @throws AppError as `bindInputs`, and what the operators' kernels refuse */
 export function evaluateReference(graph: Graph, inputs: Tensors): Map<string, Tensor> {
-  const results = runGraph(bindInputs(graph, inputs), inputs);
+  const results = runGraph(bindInputs(graph, inputs), inputs, { rounded: true });
   return new Map(
     graph.outputs.map(({ name }) => {
       const value = results.get(name);

@@ -5,6 +5,7 @@
  */
 import { AppError } from '../../core/errors';
 import { sizeOf, storedLength } from '../../core/dtype';
+import { decodeNumbers, encodeNumbers } from '../../core/number-format';
 import type { Graph, Node, Tensor } from '../../onnx/graph';
 import type { OpSpec, Value } from '../../ops/define';
 import { requireOp } from '../../ops/registry';
@@ -79,6 +80,20 @@ function feedValue(name: string, feed: Value | Tensor): Value {
   return feed.data instanceof Float64Array ? { ...feed, data: feed.data } : valueOf(feed);
 }
 
+export interface RunOptions {
+  /** Each value is rounded to its element type, as executors do that hold it so; else all is float64. */
+  readonly rounded?: boolean;
+}
+
+/** What is narrower than float64 in a way that shows. */
+const EXACT = new Set<Value['dtype']>(['float64', 'int64', 'uint64', 'bool', 'string']);
+
+function roundedValue(value: Value): Value {
+  const { dtype, dims, data } = value;
+  if (dtype === 'string' || EXACT.has(dtype)) return value;
+  return { dtype, dims, data: decodeNumbers(dtype, encodeNumbers(dtype, data, false), dims) };
+}
+
 /**
  * Values of the graph's outputs. Feeds name graph inputs, or initialisers they replace.
  * @throws AppError `engine/feed` for a missing or misshapen feed, `onnx/…` for what a kernel refuses
@@ -86,8 +101,9 @@ function feedValue(name: string, feed: Value | Tensor): Value {
 export function runGraph(
   graph: Graph,
   feeds: ReadonlyMap<string, Value | Tensor>,
+  { rounded = false }: RunOptions = {},
 ): Map<string, Value> {
-  return runWithin(graph, feeds, new Map());
+  return runWithin(graph, feeds, new Map(), rounded);
 }
 
 /** `outer`: what a subgraph sees of the graph around it. */
@@ -95,6 +111,7 @@ function runWithin(
   graph: Graph,
   feeds: ReadonlyMap<string, Value | Tensor>,
   outer: ReadonlyMap<string, Value>,
+  rounded: boolean,
 ): Map<string, Value> {
   const plan = planOf(graph);
   const values = new Map<string, Value>([...outer, ...plan.constants]);
@@ -120,13 +137,14 @@ function runWithin(
       run(subgraph, given) {
         const named = new Map(subgraph.inputs.map(({ name }, index) => [name, given[index]]));
         const fed = new Map([...named].flatMap(([name, value]) => (value ? [[name, value]] : [])));
-        return [...runWithin(subgraph, fed, values).values()];
+        const results = runWithin(subgraph, fed, values, rounded);
+        return subgraph.outputs.flatMap(({ name }) => results.get(name) ?? []);
       },
     });
     for (const name of free) values.delete(name);
     node.outputs.forEach((name, index) => {
       const value = outputs[index];
-      if (name !== '' && value) values.set(name, value);
+      if (name !== '' && value) values.set(name, rounded ? roundedValue(value) : value);
     });
   }
   const results = new Map<string, Value>();
