@@ -69,14 +69,14 @@ export const ACTIVATIONS: UnaryTable = {
   Elu: {
     compute: (x, { alpha }) => (x < 0 ? alpha * Math.expm1(x) : x),
     parameters: { alpha: 1 },
-    wgsl: 'select(a, alpha * (exp(min(a, 0.0)) - 1.0), a < 0.0)',
+    wgsl: 'select(a, alpha * expm1(min(a, 0.0)), a < 0.0)',
     gradient: (e, g, x, y, { alpha }) => positive(e, x, g, e('Mul', g, e('Add', y, alpha))),
   },
   // Barron 2017 (arXiv 1704.07483)
   Celu: {
     compute: (x, { alpha }) => (x < 0 ? alpha * Math.expm1(x / alpha) : x),
     parameters: { alpha: 1 },
-    wgsl: 'select(a, alpha * (exp(min(a / alpha, 0.0)) - 1.0), a < 0.0)',
+    wgsl: 'select(a, alpha * expm1(min(a / alpha, 0.0)), a < 0.0)',
     gradient: (e, g, x, _, { alpha }) =>
       positive(e, x, g, e('Mul', g, e('Exp', e('Mul', e('Min', x, 0), 1 / alpha)))),
   },
@@ -84,7 +84,7 @@ export const ACTIVATIONS: UnaryTable = {
   Selu: {
     compute: (x, { alpha, gamma }) => gamma * (x <= 0 ? alpha * Math.expm1(x) : x),
     parameters: { alpha: 1.67326319217681884765625, gamma: 1.05070102214813232421875 },
-    wgsl: 'gamma * select(a, alpha * (exp(min(a, 0.0)) - 1.0), a <= 0.0)',
+    wgsl: 'gamma * select(a, alpha * expm1(min(a, 0.0)), a <= 0.0)',
     gradient: (e, g, x, y, { alpha, gamma }) =>
       positive(e, x, e('Mul', g, gamma), e('Mul', g, e('Add', y, alpha * gamma))),
   },
@@ -112,7 +112,7 @@ export const ACTIVATIONS: UnaryTable = {
   },
   Softplus: {
     compute: softplus,
-    wgsl: 'max(a, 0.0) + log(1.0 + exp(-abs(a)))',
+    wgsl: 'max(a, 0.0) + log1p(exp(-abs(a)))',
     gradient: (e, g, x) => e('Mul', g, e('Sigmoid', x)),
   },
   Softsign: {
@@ -136,7 +136,7 @@ export const ACTIVATIONS: UnaryTable = {
   // Misra 2019 (arXiv 1908.08681): x·t, t = tanh(softplus(x)); d/dx = t + x·(1 − t²)·σ(x)
   Mish: {
     compute: (x) => x * Math.tanh(softplus(x)),
-    wgsl: 'a * tanh_safe(max(a, 0.0) + log(1.0 + exp(-abs(a))))',
+    wgsl: 'a * tanh_safe(max(a, 0.0) + log1p(exp(-abs(a))))',
     gradient: (e, g, x) => {
       const t = e('Tanh', e('Softplus', x));
       const slope = e('Mul', e('Sub', 1, e('Mul', t, t)), e('Sigmoid', x));

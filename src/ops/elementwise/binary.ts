@@ -73,7 +73,7 @@ const modulo = (node: Node): BinaryOp => {
   return {
     compute: c ? (a, b) => a % b : floorMod,
     ...(!c && { computeInteger: (a, b) => (b === 0 ? 0 : floorMod(a, b)) }),
-    wgsl: c ? 'a - b * trunc(a / b)' : 'a - b * floor(a / b)',
+    wgsl: c ? 'c_mod(a, b)' : 'floor_mod(a, b)',
     wgslInteger: `select(${c ? 'a % b' : '((a % b) + b) % b'}, 0, b == 0)`,
     gradient: ({ e, g, a, b, y }) => [
       () => g,

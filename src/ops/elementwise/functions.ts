@@ -46,7 +46,50 @@ fn rounded(x: f32, mantissa: i32, least: i32, largest: f32, overflow: i32) -> f3
   return bitcast<f32>(0x7fc00000u + u32(x == 0.0));
 }`;
 
-const FUNCTIONS: Readonly<Record<string, string>> = { erf, tanh_safe, power, rounded };
+// WGSL's log(1 + x) keeps nothing of a small x; three terms of its series do.
+const log1p = `
+fn log1p(x: f32) -> f32 {
+  if (abs(x) > 0.01) { return log(1.0 + x); }
+  return x * (1.0 - x * (0.5 - x * 0.33333333));
+}`;
+
+// exp(x) - 1 likewise.
+const expm1 = `
+fn expm1(x: f32) -> f32 {
+  if (abs(x) > 0.01) { return exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * 0.16666667));
+}`;
+
+// An infinite divisor leaves what has its own sign.
+const c_mod = `
+fn c_mod(a: f32, b: f32) -> f32 {
+  let infinite = (bitcast<u32>(b) & 0x7fffffffu) == 0x7f800000u;
+  return select(a - b * trunc(a / b), a, infinite && abs(a) <= 3.4e38);
+}`;
+
+const floor_mod = `${c_mod}
+fn floor_mod(a: f32, b: f32) -> f32 {
+  let rest = c_mod(a, b);
+  return select(rest, rest + b, rest != 0.0 && (rest < 0.0) != (b < 0.0));
+}`;
+
+// float8e8m0: a power of two, from the bits. `add` decides the direction.
+const power_of_two = `
+fn power_of_two(x: f32, add: u32) -> f32 {
+  return bitcast<f32>((bitcast<u32>(x) + add) & 0xff800000u);
+}`;
+
+const FUNCTIONS: Readonly<Record<string, string>> = {
+  erf,
+  tanh_safe,
+  power,
+  rounded,
+  log1p,
+  expm1,
+  c_mod,
+  floor_mod,
+  power_of_two,
+};
 
 /** Definitions of the functions that `code` calls. */
 export function functionsIn(code: string): string {

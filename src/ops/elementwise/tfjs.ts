@@ -5,7 +5,8 @@
 import { invariant } from '../../core/errors';
 import { isFloat } from '../../core/dtype';
 import type { DType } from '../../core/dtype';
-import { intAttribute } from '../attributes';
+import type { Node } from '../../onnx/graph';
+import { intAttribute, stringAttribute } from '../attributes';
 import { addressOf, broadcastStrides, f32, kernel } from '../lowering/kernel';
 import { alias, deviceType, given, hasInput, inputType, outputType } from '../lowering/tfjs';
 import type { Lowering, LoweringContext, LoweringTable, StaticType } from '../lowering/tfjs';
@@ -71,7 +72,7 @@ export function elementwise(expression: (context: LoweringContext) => Expression
 const simple = (code: string): Lowering => elementwise(() => ({ code }));
 
 /** Integers of 4, 8 and 16 bits are held in 32: results are cut as their type would. */
-export function wrapped(dtype: DType, code: string): string {
+function wrapped(dtype: DType, code: string): string {
   switch (dtype) {
     case 'uint4':
       return `(${code}) & 0xf`;
@@ -151,8 +152,19 @@ const SHORT_FLOATS: Partial<Record<DType, readonly [number, number, number, 0 | 
   float4e2m1: [1, 0, 6, 0],
 };
 
+/** Added to the bits of a float before its mantissa is cut off. */
+const TO_POWER: Readonly<Record<string, string>> = {
+  up: '0x7fffffu',
+  down: '0u',
+  nearest: '0x400000u',
+};
+
 /** WGSL of the float `code` as the type would hold it. */
-export function shortened(dtype: DType, code: string, saturate: boolean): string {
+function shortened(node: Node, dtype: DType, code: string): string {
+  const saturate = intAttribute(node, 'saturate', 1) !== 0;
+  if (dtype === 'float8e8m0') {
+    return `power_of_two(${code}, ${TO_POWER[stringAttribute(node, 'round_mode', 'up')]})`;
+  }
   const format = SHORT_FLOATS[dtype];
   if (!format) return code;
   const [mantissa, least, largest, overflow] = format;
@@ -169,10 +181,9 @@ const cast: Lowering = (context) => {
     if (from === 'bool') return identity(context);
     return simple(`select(0, 1, ${from === 'float32' ? 'a != 0.0' : 'a != 0'})`)(context);
   }
-  const saturate = intAttribute(context.node, 'saturate', 1) !== 0;
   const code =
     to === 'float32'
-      ? shortened(target, from === 'float32' ? 'a' : 'f32(a)', saturate)
+      ? shortened(context.node, target, from === 'float32' ? 'a' : 'f32(a)')
       : wrapped(target, from === 'float32' ? 'i32(a)' : 'a');
   return code === 'a' && from === to ? identity(context) : simple(code)(context);
 };

@@ -31,6 +31,7 @@ const LONG_WALK = 64;
 const START = {
   f32: { sum: '0.0', max: '-uniforms.INFINITY', min: 'uniforms.INFINITY', product: '1.0' },
   i32: { sum: '0', max: 'i32(-2147483648)', min: '2147483647', product: '1' },
+  bool: { sum: '0', max: '0', min: '1', product: '1' },
 } as const;
 const STEP = {
   sum: 'total = total + value;',
@@ -73,7 +74,8 @@ export function reduction(
   ${'}'.repeat(walk.length)}`;
   };
   const integer = deviceType(spec.output.dtype) !== 'float32';
-  const start = START[integer ? 'i32' : 'f32'][spec.combine];
+  const type = spec.output.dtype === 'bool' ? 'bool' : integer ? 'i32' : 'f32';
+  const start = START[type][spec.combine];
   const base = addressOf(kept.dims, kept.strides, 'o');
 
   if (parts === 1) {
@@ -93,7 +95,7 @@ export function reduction(
   const chunk = Math.ceil(first / parts);
   const partial = kernel(backend, {
     label: `${spec.label} parts`,
-    output: { dtype: integer ? 'int32' : 'float32', dims: [outputs, parts] },
+    output: { dtype: spec.output.dtype, dims: [outputs, parts] },
     inputCount: spec.inputCount,
     body: `  let o = index / ${parts};
   let part = index % ${parts};

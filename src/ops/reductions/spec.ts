@@ -4,8 +4,8 @@
  */
 import { isFloat, sizeOf } from '../../core/dtype';
 import { attr } from '../../onnx/graph';
-import type { Dim, Node } from '../../onnx/graph';
-import { intAttribute, intsAttribute } from '../attributes';
+import type { Dim, Node, Tensor } from '../../onnx/graph';
+import { intAttribute, intsAttribute, unsupported } from '../attributes';
 import type { Expansion, GradientRule, InferContext, OpSpec, Value } from '../define';
 import { settled } from '../elementwise/unary-spec';
 import { cast, emitter, reshapeTo } from '../gradients';
@@ -22,6 +22,18 @@ function axesOf(node: Node, given: readonly number[] | undefined, rank: number):
     return Array.from({ length: rank }, (_, axis) => axis);
   }
   return [...new Set(axes.map((axis) => normalizeAxis(node, axis, rank)))].sort((a, b) => a - b);
+}
+
+/** The same where a graph is rewritten: by then the axes must be known. */
+function settledAxes(
+  { node, constant }: { readonly node: Node; constant(index: number): Tensor | undefined },
+  rank: number,
+): number[] {
+  const tensor = constant(1);
+  if (!tensor && (node.inputs[1] ?? '') !== '') {
+    throw unsupported(node, 'takes its axes from a value that is only known when it runs');
+  }
+  return axesOf(node, tensor && numbersOf(tensor), rank);
 }
 
 const keeps = (node: Node) => intAttribute(node, 'keepdims', 1) !== 0;
@@ -83,8 +95,7 @@ const gradient: GradientRule = (context) => {
   const op = REDUCTIONS[node.op];
   if (!op || !g || !x || !y) return [];
   const { dtype, dims } = context.type(x);
-  const tensor = context.constant(1);
-  const axes = axesOf(node, tensor && numbersOf(tensor), dims.length);
+  const axes = settledAxes(context, dims.length);
   const kept = reducedDims(dims, axes, true);
   // One number broadcasts by itself.
   const fits = keeps(node) || axes.length === dims.length;
@@ -108,11 +119,11 @@ const gradient: GradientRule = (context) => {
 };
 
 /** log Σ eˣ = m + log Σ eˣ⁻ᵐ with the largest m, or 0 where that is infinite. */
-const logSumExp: Expansion = ({ node, builder, type, constant }) => {
+const logSumExp: Expansion = (context) => {
+  const { node, builder, type } = context;
   const [x = ''] = node.inputs;
   const { dtype, dims } = type(x);
-  const tensor = constant(1);
-  const axes = axesOf(node, tensor && numbersOf(tensor), dims.length);
+  const axes = settledAxes(context, dims.length);
   if (axes.length === 0) return [x];
   const e = emitter(builder, dtype);
   const inputs = (value: string) => [value, builder.ints(axes)];

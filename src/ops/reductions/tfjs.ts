@@ -6,12 +6,13 @@ import { normalizeAxis, stridesOf } from '../shapes';
 import { addressOf, f32, kernel } from '../lowering/kernel';
 import {
   alias,
-  constantInts,
   deviceType,
   given,
+  hasInput,
   inputType,
   optionalInts,
   outputType,
+  requireInts,
 } from '../lowering/tfjs';
 import type { Lowering, LoweringContext, LoweringTable } from '../lowering/tfjs';
 import { reduction } from './kernel';
@@ -21,7 +22,8 @@ import type { ReductionOp } from './table';
 /** The axes of a reduction node; all of them where none are given. */
 export function reducedAxes(context: LoweringContext): number[] {
   const { dims } = inputType(context, 0);
-  const given = optionalInts(context.node, 'axes') ?? constantInts(context, 1) ?? [];
+  const given =
+    optionalInts(context.node, 'axes') ?? (hasInput(context, 1) ? requireInts(context, 1) : []);
   if (given.length === 0) {
     return intAttribute(context.node, 'noop_with_empty_axes', 0) === 1
       ? []
