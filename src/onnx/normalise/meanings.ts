@@ -4,6 +4,7 @@ import type { DType } from '../../core/dtype';
 import { attr } from '../graph';
 import type { Node, Tensor } from '../graph';
 import type { Rule } from './rule';
+import { batchedScan } from './scan';
 import { cannotNormalise, floatOf, intOf, stringOf, withAttributes } from './rule';
 
 /**
@@ -155,11 +156,6 @@ function int64(dims: readonly number[], values: readonly number[]): Tensor {
   return { dtype: 'int64', dims, data };
 }
 
-const scan: Rule = (node, context) => {
-  if (context.opset >= 9) return undefined;
-  throw cannotNormalise(node, 'has the batch axis of opset 8, which later opsets do not know');
-};
-
 const renamed =
   (op: string): Rule =>
   (node) => ({ ...node, op });
@@ -186,6 +182,6 @@ export const meaningRules: Readonly<Record<string, Rule>> = {
   GridSample: gridSample,
   Constant: constant,
   Scatter: renamed('ScatterElements'),
-  Scan: scan,
+  Scan: batchedScan,
   Cast: cast,
 };

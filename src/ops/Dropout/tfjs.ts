@@ -6,7 +6,8 @@ import type { Lowering } from '../lowering/tfjs';
 /** In inference nothing is dropped, and the mask says so. */
 export const dropout: Lowering = (context) => {
   const { backend, node } = context;
-  if (hasInput(context, 2) && constantInts(context, 2)?.[0] !== 0) {
+  const never = hasInput(context, 1) && context.constant(1)?.data[0] === 0;
+  if (hasInput(context, 2) && constantInts(context, 2)?.[0] !== 0 && !never) {
     throw unsupported(node, 'drops at random by itself, where learning feeds masks');
   }
   const { dims } = inputType(context, 0);

@@ -35,22 +35,12 @@ function count(builder: GraphBuilder, length: number, column: boolean, from = 0)
 
 function opennessOf(context: ExpansionContext, sizes: AttentionSizes, causal: boolean): Openness {
   const { node, builder, type } = context;
-  const { batch, queries, past } = sizes;
+  const { queries, past } = sizes;
   const total = past + sizes.keys;
   const mask = node.inputs[INPUT.mask] ?? '';
-  const lengths = node.inputs[INPUT.lengths] ?? '';
   const parts: string[] = [];
-  let valid = '';
-  if (lengths !== '') {
-    const float = builder.node('Cast', [lengths], { to: attr.int(1) });
-    valid = reshapeTo(builder, float, [batch, 1, 1, 1]);
-    parts.push(builder.node('Less', [count(builder, total, false), valid]));
-  }
   if (causal) {
-    const last =
-      valid === ''
-        ? count(builder, queries, true, past)
-        : builder.node('Add', [count(builder, queries, true, -queries), valid]);
+    const last = count(builder, queries, true, past);
     parts.push(builder.node('LessOrEqual', [count(builder, total, false), last]));
   }
   if (mask !== '') {
@@ -68,7 +58,7 @@ function opennessOf(context: ExpansionContext, sizes: AttentionSizes, causal: bo
   const [first, ...rest] = parts;
   return {
     open: first && rest.reduce((all, part) => builder.node('And', [all, part]), first),
-    mayClose: mask !== '' || lengths !== '',
+    mayClose: mask !== '',
   };
 }
 

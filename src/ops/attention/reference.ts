@@ -74,7 +74,6 @@ export function runAttention(node: Node, inputs: readonly (Value | undefined)[])
     Value,
   ];
   const pastKey = inputs[INPUT.pastKey];
-  const lengths = inputs[INPUT.lengths];
   const sizes = sizesOf(node, q.dims, k.dims, v.dims, pastKey?.dims);
   const { batch, queryHeads, heads, queries, past, size, valueSize, flat } = sizes;
   const { causal, scale = 1 / Math.sqrt(size), softcap, mode } = settingsOf(node);
@@ -90,14 +89,12 @@ export function runAttention(node: Node, inputs: readonly (Value | undefined)[])
   );
   const shown = makeValue(q.dtype, [batch, queryHeads, queries, total]);
   for (let b = 0; b < batch; b++) {
-    const open = lengths ? (lengths.data[b] as number) : total;
-    const offset = lengths ? open - queries : past;
     for (let h = 0; h < queryHeads; h++) {
       const keyRow = b * heads + Math.floor(h / group);
       for (let i = 0; i < queries; i++) {
         const row = (b * queryHeads + h) * queries + i;
         const bias = Float64Array.from({ length: total }, (_, j) =>
-          j >= open || (causal && j > i + offset) ? -Infinity : masked(b, h, i, j),
+          causal && j > i + past ? -Infinity : masked(b, h, i, j),
         );
         const products = Float64Array.from({ length: total }, (_, j) => {
           let sum = 0;

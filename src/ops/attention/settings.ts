@@ -5,7 +5,7 @@ import type { InferContext } from '../define';
 import { inputType, shapeError, shapeText } from '../shapes';
 
 /** Positions of the inputs. */
-export const INPUT = { q: 0, k: 1, v: 2, mask: 3, pastKey: 4, pastValue: 5, lengths: 6 } as const;
+export const INPUT = { q: 0, k: 1, v: 2, mask: 3, pastKey: 4, pastValue: 5 } as const;
 
 export interface AttentionSizes {
   /** Inputs are [batch, sequence, heads · size]. */

@@ -7,7 +7,7 @@ import { attentionTypes } from './settings';
 const attentionSpec: OpSpec = {
   name: 'Attention',
   domain: '',
-  inputs: [3, 7],
+  inputs: [3, 6],
   infer: attentionTypes,
   reference: runAttention,
   expand: expandAttention,
