@@ -9,6 +9,7 @@ import { sizeOf } from '../core/dtype';
 import { encodeNumbers } from '../core/number-format';
 import { evaluateDim } from '../onnx/dim';
 import type { Graph, Node, Tensor, TensorType } from '../onnx/graph';
+import { constantTensor } from './constants/spec';
 import type { OpSpec, ReferenceScope } from './define';
 import { requireOp } from './registry';
 import { ELEMENT_LIMIT, shapeValues } from './shape-values';
@@ -52,6 +53,7 @@ function fold(
   types: ReadonlyMap<string, TensorType>,
   constants: ReadonlyMap<string, Tensor>,
 ): readonly Tensor[] | undefined {
+  if (node.op === 'Constant' && node.domain === '') return [constantTensor(node)];
   if ([...node.attributes.values()].some(({ type }) => type === 'graph')) return undefined;
   if (!outputs.every(({ dims }) => isStatic(dims) && sizeOf(dims) <= FOLD_LIMIT)) return undefined;
   if (node.op === 'Shape' && node.domain === '') {
@@ -64,7 +66,7 @@ function fold(
   }
   const inputs = node.inputs.map((name) => constants.get(name));
   if (inputs.some((tensor, index) => !tensor && node.inputs[index] !== '')) return undefined;
-  if (inputs.some((tensor) => tensor?.dtype === 'string')) return undefined;
+  if ([...inputs, ...outputs].some((type) => type?.dtype === 'string')) return undefined;
   if (inputs.some((tensor) => tensor && sizeOf(tensor.dims) > FOLD_LIMIT)) return undefined;
   return spec
     .reference(

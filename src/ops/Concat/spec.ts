@@ -1,3 +1,4 @@
+import { addDims } from '../../onnx/dim';
 import type { Dim } from '../../onnx/graph';
 import { intAttribute } from '../attributes';
 import type { OpSpec } from '../define';
@@ -24,10 +25,7 @@ export const concatSpec: OpSpec = {
         throw shapeError(node, `input ${index}`, `like ${shapeText(first.dims)}`, shapeText(dims));
       }
       const own = dimAt(dims, axis);
-      length =
-        typeof own === 'number' && typeof length === 'number'
-          ? length + own
-          : `${node.name}_${axis}`;
+      length = addDims(length, own);
     });
     return [
       { dtype: first.dtype, dims: first.dims.map((dim, at) => (at === axis ? length : dim)) },

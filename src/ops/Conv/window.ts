@@ -2,6 +2,7 @@
  * Geometry of a sliding window over one to three spatial axes: what Conv, the pools, and their gradients agree on.
  * A window is a list of axes, so nothing here or in its users counts dimensions.
  */
+import { addDims, ceilDivDims, floorDivDims } from '../../onnx/dim';
 import type { Dim, Node } from '../../onnx/graph';
 import { intAttribute, intsAttribute, stringAttribute } from '../attributes';
 import { dimAt, shapeError, shapeText } from '../shapes';
@@ -124,7 +125,7 @@ export function windowOf(node: Node, dims: readonly Dim[], kernel?: readonly Dim
   });
 }
 
-/** Spatial lengths of the output; a symbolic length stays as it is where the window keeps lengths. */
+/** Spatial lengths of the output; a symbolic length gives an expression. */
 export function windowDims(node: Node, dims: readonly Dim[], kernel?: readonly Dim[]): Dim[] {
   // A weight that is computed has no known size: nothing can be said.
   if (kernel?.some((dim) => typeof dim !== 'number') && !node.attributes.has('kernel_shape')) {
@@ -134,10 +135,17 @@ export function windowDims(node: Node, dims: readonly Dim[], kernel?: readonly D
     const input = dimAt(dims, index + 2);
     if (typeof input === 'number') return resolveAxis(node, index + 2, input, setting).output;
     const mode = autoPad(node);
-    const pads = mode === 'NOTSET' ? setting.pads : [0, 0];
-    const same = mode === 'SAME_UPPER' || mode === 'SAME_LOWER';
-    const kept = same || spanOf(setting) === 1 + (pads[0] ?? 0) + (pads[1] ?? 0);
-    return setting.stride === 1 && kept ? input : `${node.name}_${index + 2}`;
+    if (mode === 'SAME_UPPER' || mode === 'SAME_LOWER') return ceilDivDims(input, setting.stride);
+    const [before, after] = mode === 'NOTSET' ? setting.pads : [0, 0];
+    const room = addDims(input, before + after - spanOf(setting));
+    const ceil = intAttribute(node, 'ceil_mode', 0) !== 0;
+    // In ceil mode one window less begins in the padding behind some pictures: then the length is not known.
+    if (ceil && setting.stride > 1) {
+      return after > 0
+        ? `${node.name}_${index + 2}`
+        : addDims(ceilDivDims(room, setting.stride), 1);
+    }
+    return addDims(floorDivDims(room, setting.stride), 1);
   });
 }
 

@@ -2,6 +2,7 @@
  * What a Pad adds or cuts on each axis, and which element a padded position shows: a constant, the mirror image
  * without the edge itself (reflect), the edge, or the tensor from its other end (wrap).
  */
+import { addDims } from '../../onnx/dim';
 import type { Dim, Node } from '../../onnx/graph';
 import { stringAttribute, unsupported } from '../attributes';
 import { dimAt, normalizeAxis, shapeError } from '../shapes';
@@ -35,7 +36,7 @@ export function paddedDims(node: Node, dims: readonly Dim[], { before, after }: 
   return dims.map((dim, axis): Dim => {
     const more = dimAt(before, axis) + dimAt(after, axis);
     if (more === 0) return dim;
-    if (typeof dim !== 'number') return `${node.name}_${axis}`;
+    if (typeof dim !== 'number') return addDims(dim, more);
     if (dim + more >= 0) return dim + more;
     throw shapeError(node, 'pads', `that leave axis ${axis} (${dim} long)`, String(more));
   });

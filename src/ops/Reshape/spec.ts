@@ -1,5 +1,6 @@
 /** Reshape and Flatten: the same elements under another shape. */
 import { AppError } from '../../core/errors';
+import { exactDivDims, floorDivDims, productDims, subDims } from '../../onnx/dim';
 import type { Dim, Node } from '../../onnx/graph';
 import { intAttribute } from '../attributes';
 import type { GradientContext, OpSpec } from '../define';
@@ -7,53 +8,28 @@ import { reshapeTo } from '../gradients';
 import { dimAt, inputType, shapeError, shapeText } from '../shapes';
 import { inputValue, makeValue } from '../value';
 
-interface Product {
-  readonly size: number;
-  readonly symbols: readonly string[];
-}
-
-function product(dims: readonly Dim[]): Product {
-  let size = 1;
-  const symbols: string[] = [];
-  for (const dim of dims) {
-    if (typeof dim === 'number') size *= dim;
-    else symbols.push(dim);
-  }
-  return { size, symbols: symbols.sort() };
-}
-
 /** 0 copies a length, one -1 takes what is left; symbolic lengths are divided out where they cancel. */
 export function reshapedDims(node: Node, from: readonly Dim[], target: readonly Dim[]): Dim[] {
   const allowZero = intAttribute(node, 'allowzero', 0) !== 0;
   const dims = target.map((dim, axis): Dim => (dim === 0 && !allowZero ? dimAt(from, axis) : dim));
   const open = dims.indexOf(-1);
-  if (dims.indexOf(-1, open + 1) !== -1 && open !== -1) {
+  if (open !== -1 && dims.includes(-1, open + 1)) {
     throw shapeError(node, 'the new shape', 'with at most one -1', shapeText(target));
   }
-  const whole = product(from);
-  const rest = product(dims.filter((_, axis) => axis !== open));
-  const sameSymbols = whole.symbols.join() === rest.symbols.join();
+  const whole = productDims(from);
+  const rest = productDims(dims.filter((_, axis) => axis !== open));
   if (open === -1) {
-    if (sameSymbols && whole.size !== rest.size) {
-      throw shapeError(node, 'the new shape', `${whole.size} elements`, shapeText(target));
+    const left = subDims(whole, rest);
+    if (typeof left === 'number' && left !== 0) {
+      throw shapeError(node, 'the new shape', `${whole} elements`, shapeText(target));
     }
     return dims;
   }
-  const quotient = rest.size === 0 ? 0 : whole.size / rest.size;
-  if (sameSymbols) {
-    if (!Number.isInteger(quotient)) {
-      throw shapeError(
-        node,
-        'the new shape',
-        `a divisor of ${whole.size} elements`,
-        shapeText(target),
-      );
-    }
-    return dims.map((dim, axis) => (axis === open ? quotient : dim));
+  const quotient = rest === 0 ? 0 : exactDivDims(whole, rest);
+  if (quotient === undefined && typeof whole === 'number' && typeof rest === 'number') {
+    throw shapeError(node, 'the new shape', `a divisor of ${whole} elements`, shapeText(target));
   }
-  const left = whole.symbols.filter((symbol) => !rest.symbols.includes(symbol));
-  const symbol = left.length === 1 && quotient === 1 ? dimAt(left, 0) : `${node.name}_${open}`;
-  return dims.map((dim, axis) => (axis === open ? symbol : dim));
+  return dims.map((dim, axis) => (axis === open ? (quotient ?? floorDivDims(whole, rest)) : dim));
 }
 
 function gradient({ node, builder, outputGradients, type }: GradientContext) {
@@ -95,11 +71,7 @@ function flattenedDims(node: Node, dims: readonly Dim[]): Dim[] {
   if (axis < 0 || axis > dims.length) {
     throw shapeError(node, 'axis', `within [${-dims.length}, ${dims.length}]`, String(given));
   }
-  return [dims.slice(0, axis), dims.slice(axis)].map((part, side): Dim => {
-    const { size, symbols } = product(part);
-    if (symbols.length === 0) return size;
-    return symbols.length === 1 && size === 1 ? dimAt(symbols, 0) : `${node.name}_${side}`;
-  });
+  return [productDims(dims.slice(0, axis)), productDims(dims.slice(axis))];
 }
 
 const flattenSpec: OpSpec = {

@@ -1,6 +1,7 @@
 import { isFloat } from '../../core/dtype';
 import type { GraphBuilder } from '../../onnx/builder';
 import { attr } from '../../onnx/graph';
+import { floorDivDims, mulDims } from '../../onnx/dim';
 import type { Dim, Node, Tensor } from '../../onnx/graph';
 import { floatAttribute, stringAttribute } from '../attributes';
 import type { Expansion, GradientRule, InferContext, OpSpec, Value } from '../define';
@@ -51,6 +52,10 @@ function resizedDims(context: InferContext, dims: readonly Dim[]): Dim[] {
     if (scale === 1) return;
     if (scale !== undefined && typeof dim === 'number') {
       result[axis] = Math.floor(Math.fround(dim * scale));
+    } else if (scale !== undefined && Number.isInteger(scale)) {
+      result[axis] = mulDims(dim, scale);
+    } else if (scale !== undefined && Number.isInteger(1 / scale)) {
+      result[axis] = floorDivDims(dim, 1 / scale);
     } else result[axis] = elements?.[at] ?? unknown(axis);
   });
   return result;

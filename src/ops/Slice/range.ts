@@ -9,16 +9,6 @@ export interface AxisRange {
   readonly start: number;
   readonly step: number;
   readonly length: number;
-  /** From one end of the axis to the other, however long it is. */
-  readonly whole: boolean;
-}
-
-/** Exporters write "to the end" as the largest integer of 32 or 64 bits. */
-const FAR = 2 ** 31 - 1;
-
-function isWhole(start: number, end: number, step: number): boolean {
-  if (step === 1) return start === 0 && end >= FAR;
-  return step === -1 && (start === -1 || start >= FAR) && end <= -FAR;
 }
 
 export function resolveSlice(
@@ -41,13 +31,7 @@ export function resolveSlice(
     const down = step < 0;
     const start = down ? clamp(givenStart, 0, dim - 1) : clamp(givenStart, 0, dim);
     const end = down ? clamp(dimAt(ends, index), -1, dim - 1) : clamp(dimAt(ends, index), 0, dim);
-    return {
-      axis,
-      start,
-      step,
-      length: Math.max(0, Math.ceil((end - start) / step)),
-      whole: isWhole(givenStart, dimAt(ends, index), step),
-    };
+    return { axis, start, step, length: Math.max(0, Math.ceil((end - start) / step)) };
   });
 }
 

@@ -1,9 +1,10 @@
 import type { Dim } from '../../onnx/graph';
 import type { OpSpec } from '../define';
-import { inputType, stridedIndex, stridesOf, dimAt } from '../shapes';
+import { dimAt, inputType, isStatic, stridedIndex, stridesOf } from '../shapes';
 import { inputValue, makeValue } from '../value';
 import { sliceGradient } from './gradient';
 import { constantRanges, hasConstantRanges, resolveSlice } from './range';
+import { symbolicSlice } from './symbolic';
 
 export const sliceSpec: OpSpec = {
   name: 'Slice',
@@ -13,19 +14,13 @@ export const sliceSpec: OpSpec = {
     const { dtype, dims } = inputType(context, 0);
     const { node } = context;
     const constant = (index: number) => context.constant(index);
-    const unknown = (axis: number): Dim => `${node.name}_${axis}`;
-    if (!hasConstantRanges(node, constant)) {
-      return [{ dtype, dims: dims.map((_, axis) => unknown(axis)) }];
+    if (isStatic(dims) && hasConstantRanges(node, constant)) {
+      const ranges = constantRanges(node, dims, constant);
+      const length = (axis: number) => ranges.find((own) => own.axis === axis)?.length;
+      return [{ dtype, dims: dims.map((dim, axis) => length(axis) ?? dim) }];
     }
-    const ranges = constantRanges(node, dims, constant);
-    const length = (dim: Dim, axis: number): Dim => {
-      const range = ranges.find((own) => own.axis === axis);
-      if (!range) return dim;
-      if (typeof dim === 'number') return range.length;
-      // Everything of an open axis, forwards or backwards, is as long as the axis.
-      return range.whole ? dim : unknown(axis);
-    };
-    return [{ dtype, dims: dims.map(length) }];
+    const cut = symbolicSlice(node, dims, (index) => context.elements(index));
+    return [{ dtype, dims: cut ?? dims.map((_, axis): Dim => `${node.name}_${axis}`) }];
   },
   reference: (node, inputs) => {
     const x = inputValue(node, inputs, 0);

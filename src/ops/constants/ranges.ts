@@ -1,10 +1,11 @@
 /** Size, Range and EyeLike: numbers that follow from a shape or from three bounds. */
-import { sizeOf } from '../../core/dtype';
+import { isFloat, sizeOf } from '../../core/dtype';
 import type { DType } from '../../core/dtype';
-import type { Node } from '../../onnx/graph';
+import { ceilDivDims, subDims } from '../../onnx/dim';
+import type { Dim, Node } from '../../onnx/graph';
 import { intAttribute } from '../attributes';
 import { numberType } from '../Cast/spec';
-import type { OpSpec } from '../define';
+import type { InferContext, OpSpec } from '../define';
 import { cast, scalarOf } from '../gradients';
 import { dimAt, inputType, shapeError, shapeText } from '../shapes';
 import { inputValue, makeValue, numbersOf } from '../value';
@@ -31,6 +32,16 @@ function rangeOf(bounds: readonly number[]): Float64Array {
   return Float64Array.from({ length: count }, (_, index) => start + index * delta);
 }
 
+/** Of whole bounds with a step that rises: (limit − start) / step, rounded up. */
+function symbolicLength(context: InferContext): Dim | undefined {
+  if (isFloat(inputType(context, 0).dtype)) return undefined;
+  const [start, limit, step] = [0, 1, 2].map((index) => context.elements(index)?.[0]);
+  if (start === undefined || limit === undefined || typeof step !== 'number' || step <= 0) {
+    return undefined;
+  }
+  return ceilDivDims(subDims(limit, start), step);
+}
+
 const rangeSpec: OpSpec = {
   name: 'Range',
   domain: '',
@@ -41,12 +52,9 @@ const rangeSpec: OpSpec = {
       return tensor && numbersOf(tensor)[0];
     });
     const known = bounds.every((bound) => bound !== undefined);
-    return [
-      {
-        dtype: inputType(context, 0).dtype,
-        dims: [known ? rangeOf(bounds).length : `${context.node.name}_length`],
-      },
-    ];
+    const { dtype } = inputType(context, 0);
+    const length = known ? rangeOf(bounds).length : symbolicLength(context);
+    return [{ dtype, dims: [length ?? `${context.node.name}_length`] }];
   },
   reference: (node, inputs) => {
     const bounds = [0, 1, 2].map((index) => inputValue(node, inputs, index).data[0] ?? 0);

@@ -4,7 +4,7 @@ import type { Node, Tensor } from '../../onnx/graph';
 import { intAttribute, tensorAttribute } from '../attributes';
 import type { OpSpec } from '../define';
 import { inputType } from '../shapes';
-import { inputValue, makeValue, numbersOf, valueOf } from '../value';
+import { inputValue, makeValue, valueOf } from '../value';
 
 /** The tensor of a Constant node, from whichever of its attributes holds it. */
 export function constantTensor(node: Node): Tensor {
@@ -53,13 +53,13 @@ const constantOfShapeSpec: OpSpec = {
   domain: '',
   inputs: [1, 1],
   infer: (context) => {
-    const shape = context.constant(0);
+    const shape = context.elements(0);
     const rank = inputType(context, 0).dims[0];
     const symbolic = Array.from(
       { length: typeof rank === 'number' ? rank : 0 },
       (_, axis) => `${context.node.name}_${axis}`,
     );
-    return [{ dtype: fillOf(context.node).dtype, dims: shape ? numbersOf(shape) : symbolic }];
+    return [{ dtype: fillOf(context.node).dtype, dims: shape ?? symbolic }];
   },
   reference: (node, inputs) => {
     const fill = fillOf(node);
