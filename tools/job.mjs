@@ -16,7 +16,7 @@ async function main() {
   });
   const [path] = positionals;
   if (path === undefined || positionals.length > 1) throw new Error(USAGE);
-  const { job, dataFile } = await readJobFile(path);
+  const { job, files } = await readJobFile(path);
   const stem = basename(path).replace(/\.json$/i, '');
   const out = resolve(values.out ?? join(dirname(path), `${stem}-out`));
 
@@ -26,7 +26,7 @@ async function main() {
   const runner = await openJobRunner();
   try {
     let last = '';
-    const result = await runner.run(job, dataFile, (progress) => {
+    const result = await runner.run(job, files, (progress) => {
       const line = progressLine(progress);
       if (line !== last) log(line);
       last = line;
@@ -34,6 +34,7 @@ async function main() {
     await mkdir(out, { recursive: true });
     await writeFile(join(out, 'model.onnx'), result.model);
     if (result.compressed) await writeFile(join(out, 'model.int8.onnx'), result.compressed);
+    if (result.adapter) await writeFile(join(out, 'adapter.safetensors'), result.adapter);
     await writeFile(join(out, 'predictions.csv'), result.predictions);
     await writeFile(join(out, 'report.json'), `${JSON.stringify(result.report, null, 2)}\n`);
     log(summary(result.report, (performance.now() - started) / 1000));
@@ -44,10 +45,11 @@ async function main() {
 }
 
 function summary(report, seconds) {
-  const { model, baselines, device } = report;
+  const { model, baselines, device, trainable } = report;
   const lines = [
     `Done in ${seconds.toFixed(1)} s on ${device?.label ?? 'an unknown device'}.`,
     `  ${model.name}: ${headline(model.test)} on the sealed test part, ${model.bytes} bytes`,
+    `  ${trainable ?? model.weights} numbers learned in ${report.seconds.toFixed(1)} s of training`,
     ...baselines.map((baseline) => `  ${baseline.name}: ${headline(baseline.test)}`),
   ];
   if (report.compressed) {

@@ -22,11 +22,16 @@ const below1 = v.pipe(v.number(), v.minValue(0), v.ltValue(1));
 const DataSchema = v.pipe(
   v.strictObject({
     file: v.optional(text),
+    folder: v.optional(text),
+    zip: v.optional(text),
     embedded: v.optional(v.picklist(['penguins', 'digits', 'emoji'])),
+    /** Of a folder or zip: side of the pictures as they are kept. */
+    size: v.optional(count),
   }),
   v.check(
-    ({ file, embedded }) => (file === undefined) !== (embedded === undefined),
-    'there must be either "file" or "embedded"',
+    ({ file, folder, zip, embedded }) =>
+      [file, folder, zip, embedded].filter((value) => value !== undefined).length === 1,
+    'there must be exactly one of "file", "folder", "zip" and "embedded"',
   ),
 );
 
@@ -58,6 +63,10 @@ const SplitSchema = v.pipe(
     validation: v.pipe(v.number(), v.gtValue(0), v.ltValue(1)),
     test: v.pipe(v.number(), v.gtValue(0), v.ltValue(1)),
     seed: v.optional(seed),
+    /** Whole groups stay together. */
+    grouped: v.optional(v.boolean()),
+    /** These groups are the sealed test part. */
+    testGroups: v.optional(v.pipe(v.array(text), v.minLength(1))),
   }),
   v.check(
     ({ train, validation, test }) => Math.abs(train + validation + test - 1) < 1e-6,
@@ -65,7 +74,27 @@ const SplitSchema = v.pipe(
   ),
 );
 
-const BlueprintSchema = v.variant('kind', [
+const decay = v.pipe(v.number(), v.gtValue(0), v.maxValue(1));
+
+const StrategySchema = v.variant('kind', [
+  v.strictObject({ kind: v.literal('head') }),
+  v.strictObject({ kind: v.literal('last-blocks'), blocks: v.optional(count) }),
+  v.strictObject({ kind: v.literal('full'), depthDecay: v.optional(decay) }),
+  v.strictObject({
+    kind: v.literal('gradual'),
+    epochsPerBlock: v.optional(count),
+    depthDecay: v.optional(decay),
+  }),
+  v.strictObject({
+    kind: v.literal('lora'),
+    rank: v.optional(count),
+    alpha: v.optional(positive),
+    dropout: v.optional(below1),
+    targets: v.optional(text),
+  }),
+]);
+
+export const BlueprintSchema = v.variant('kind', [
   v.strictObject({ kind: v.literal('linear') }),
   v.strictObject({
     kind: v.literal('mlp'),
@@ -81,6 +110,23 @@ const BlueprintSchema = v.variant('kind', [
     globalPool: v.optional(v.boolean()),
     dense: v.optional(countOrZero),
     dropout: v.optional(below1),
+  }),
+  v.strictObject({
+    kind: v.literal('pretrained'),
+    source: v.union([
+      v.strictObject({ embedded: v.picklist(['efficientnet-lite0']) }),
+      v.strictObject({ file: text }),
+    ]),
+    cut: v.optional(v.nullable(text)),
+    head: v.optional(
+      v.strictObject({ hidden: v.optional(countOrZero), dropout: v.optional(below1) }),
+    ),
+    strategy: v.optional(StrategySchema),
+    batchNorm: v.optional(v.picklist(['frozen', 'train'])),
+    /** Side of the pictures that the body is given. */
+    size: v.optional(count),
+    /** (level - mean) / std by channel, of levels from 0 to 1. */
+    pixels: v.optional(v.strictObject({ mean: v.array(v.number()), std: v.array(positive) })),
   }),
 ]);
 
@@ -117,7 +163,16 @@ const TrainingSchema = v.strictObject({
   classWeights: v.optional(v.picklist(['none', 'balanced'])),
   patience: v.optional(countOrZero),
   augment: v.optional(
-    v.nullable(v.strictObject({ shift: atLeastZero, rotate: atLeastZero, zoom: below1 })),
+    v.nullable(
+      v.strictObject({
+        shift: atLeastZero,
+        rotate: atLeastZero,
+        zoom: below1,
+        flip: v.optional(v.boolean()),
+        brightness: v.optional(below1),
+        contrast: v.optional(below1),
+      }),
+    ),
   ),
   maxSeconds: v.optional(v.nullable(positive)),
 });
@@ -139,6 +194,7 @@ export const JobSchema = v.strictObject({
 
 export type Job = v.InferOutput<typeof JobSchema>;
 export type JobBlueprint = NonNullable<Job['blueprint']>;
+export type JobPretrained = Extract<JobBlueprint, { kind: 'pretrained' }>;
 export type JobTraining = NonNullable<Job['training']>;
 
 /** The job that `value` (parsed JSON) describes; `job/invalid` names every wrong key. */

@@ -5,8 +5,9 @@
 import { writeCsv } from '../core/csv-write';
 import { judgeGate } from '../evaluation/gates';
 import { AppError } from '../core/errors';
-import type { OnProgress, RawPart } from '../protocol/api';
+import type { OnProgress, PictureOptions, PictureSource, RawPart } from '../protocol/api';
 import type {
+  DatasetVersion,
   Evaluation,
   Gate,
   GateOutcome,
@@ -17,12 +18,14 @@ import type {
   Run,
   RunConfig,
 } from '../protocol/entities';
+import type { PretrainedBlueprint } from '../protocol/fine-tune';
 import { parseJob } from '../protocol/job';
 import type { Job } from '../protocol/job';
 import { encodeError } from '../protocol/errors';
 import type { WireError } from '../protocol/errors';
 import { DEFAULT_SEED } from './defaults';
 import { projectSettings } from './job-settings';
+import { pretrainedBlueprint } from './pretrained';
 import type { FinishedRun, RunEvent } from './runs';
 import { openStudio } from './studio';
 import type { Studio } from './studio';
@@ -53,6 +56,8 @@ export interface JobReport {
   readonly config: RunConfig;
   readonly device: Run['device'];
   readonly codeVersion: string;
+  /** Numbers that learned. */
+  readonly trainable: number | null;
   readonly seconds: number;
   readonly examplesPerSecond: number;
   readonly stepsDone: number;
@@ -72,8 +77,17 @@ export interface JobResult {
   readonly report: JobReport;
   readonly model: ArrayBuffer;
   readonly compressed: ArrayBuffer | null;
+  /** What a LoRA run learned, by itself. */
+  readonly adapter: ArrayBuffer | null;
   /** Sealed-test predictions as CSV. */
   readonly predictions: string;
+}
+
+/** What a job names beside itself. */
+export interface JobFiles {
+  readonly data: readonly File[];
+  /** The pretrained model to start from. */
+  readonly body: readonly File[];
 }
 
 const CALL = 'job';
@@ -81,14 +95,15 @@ const CALL = 'job';
 export async function runJob(
   studio: Studio,
   job: Job,
-  file: File | null,
+  files: JobFiles,
   onProgress: OnProgress,
 ): Promise<JobResult> {
   const seed = job.seed ?? DEFAULT_SEED;
-  const imported = await importData(studio, job, file, onProgress);
+  const imported = await importData(studio, job, files.data, onProgress);
   const { dataset, findings, understood } = imported;
   const name = job.name ?? dataset.manifest.name;
-  const project = await createProject(studio, job, name, dataset.id, seed);
+  const body = await importBody(studio, job, dataset, files.body, onProgress);
+  const project = await createProject(studio, job, name, dataset.id, seed, body);
   const config = studio.runConfig(project);
   const inspection = await studio.data.inspect(config);
   onProgress({ label: `Predicting "${config.target}" (${config.task})` });
@@ -147,23 +162,69 @@ export async function runJob(
     report,
     model: await studio.downloadModel(model.id),
     compressed: small && (await studio.downloadModel(small.model.id)),
+    adapter: await studio.downloadAdapter(model.id),
     predictions: predictionsCsv(judged, judgedSmall?.predictions ?? null, opened),
   };
 }
 
 function importData(
   studio: Studio,
-  job: Job,
-  file: File | null,
+  { data, name }: Job,
+  files: readonly File[],
   onProgress: OnProgress,
 ): ReturnType<Studio['importTable']> {
-  if (job.data.embedded !== undefined) {
-    return studio.importEmbedded(CALL, job.data.embedded, onProgress);
+  if (data.embedded !== undefined) {
+    return studio.importEmbedded(CALL, data.embedded, onProgress);
   }
-  if (file === null) {
-    throw new AppError('job/no-file', `The job names the file "${job.data.file}"; give it along.`);
+  const [file] = files;
+  if (!file) {
+    const named = data.file ?? data.folder ?? data.zip;
+    throw new AppError('job/no-file', `The job names "${named}"; give it along.`);
   }
-  return studio.importTable(CALL, file, { name: file.name, kind: 'file' }, onProgress);
+  if (data.file !== undefined) {
+    return studio.importTable(CALL, file, { name: file.name, kind: 'file' }, onProgress);
+  }
+  const source: PictureSource =
+    data.zip === undefined
+      ? { kind: 'files', files: files.map((each) => ({ path: pathOf(each), file: each })) }
+      : { kind: 'zip', file };
+  const options: PictureOptions = {
+    name: name ?? data.folder ?? file.name,
+    size: data.size ?? 'auto',
+    fit: 'crop',
+    folders: 'auto',
+    unlabelled: null,
+  };
+  return studio.data.importPictures(CALL, source, options, onProgress);
+}
+
+/** `folder/class/name.jpg` where the file came with its folder. */
+function pathOf(file: File): string {
+  return file.webkitRelativePath === '' ? file.name : file.webkitRelativePath;
+}
+
+/** The pretrained body that the job starts from, as a project begins with it; null for a blueprint of ours. */
+async function importBody(
+  studio: Studio,
+  { blueprint }: Job,
+  dataset: DatasetVersion,
+  files: readonly File[],
+  onProgress: OnProgress,
+): Promise<PretrainedBlueprint | null> {
+  if (blueprint?.kind !== 'pretrained') return null;
+  const { source } = blueprint;
+  if ('embedded' in source) {
+    onProgress({ label: 'Loading the pretrained model' });
+    const own = { kind: 'embedded', id: source.embedded } as const;
+    const summary = await studio.workers.train.describePretrained(own);
+    return pretrainedBlueprint(own, summary, dataset.manifest);
+  }
+  if (files.length === 0) {
+    throw new AppError('job/no-file', `The job names the model "${source.file}"; give it along.`);
+  }
+  const picked = files.map((each) => ({ path: pathOf(each), file: each }));
+  const { id, summary } = await studio.importPretrained(picked, onProgress);
+  return pretrainedBlueprint({ kind: 'own', sha256: id }, summary, dataset.manifest);
 }
 
 async function createProject(
@@ -172,6 +233,7 @@ async function createProject(
   name: string,
   datasetId: string,
   seed: number,
+  body: PretrainedBlueprint | null,
 ): Promise<Project> {
   const { target, task, gates } = job.goal ?? {};
   const project = await studio.createProject({
@@ -182,7 +244,11 @@ async function createProject(
     ...(task === undefined ? {} : { task }),
     ...(gates === undefined ? {} : { gates }),
   });
-  return studio.store.editProject(project.id, project.revision, projectSettings(job, project));
+  return studio.store.editProject(
+    project.id,
+    project.revision,
+    projectSettings(job, project, body),
+  );
 }
 
 /** Lines that a run's epochs are told in, at most. */
@@ -196,7 +262,8 @@ function announce(what: string, onProgress: OnProgress): (event: RunEvent) => vo
     if (event.type === 'phase') onProgress(event.progress);
     if (event.type === 'started') {
       total = event.stepsTotal;
-      onProgress({ label: `Training the ${what} on ${event.label}` });
+      const learning = `${event.weights.toLocaleString('en')} numbers that learn`;
+      onProgress({ label: `Training the ${what} on ${event.label}: ${learning}` });
     }
     if (event.type !== 'points') return;
     const last = event.points.findLast(({ series }) => series === 'validation');
@@ -212,10 +279,18 @@ function runFigures(
   run: FinishedRun['run'],
 ): Pick<
   JobReport,
-  'device' | 'codeVersion' | 'seconds' | 'examplesPerSecond' | 'stepsDone' | 'best' | 'curve'
+  | 'device'
+  | 'codeVersion'
+  | 'trainable'
+  | 'seconds'
+  | 'examplesPerSecond'
+  | 'stepsDone'
+  | 'best'
+  | 'curve'
 > {
   const { device, codeVersion, seconds, examplesPerSecond, stepsDone, best, curve } = run;
-  return { device, codeVersion, seconds, examplesPerSecond, stepsDone, best, curve };
+  const trainable = run.trainable ?? null;
+  return { device, codeVersion, trainable, seconds, examplesPerSecond, stepsDone, best, curve };
 }
 
 function modelReport(
@@ -269,13 +344,14 @@ export type HookAnswer =
       readonly report: JobReport;
       readonly model: string;
       readonly compressed: string | null;
+      readonly adapter: string | null;
       readonly predictions: string;
     }
   | { readonly ok: false; readonly error: WireError };
 
 export type JobHook = (
   job: unknown,
-  file: File | null,
+  files: JobFiles,
   onProgress: OnProgress,
 ) => Promise<HookAnswer>;
 
@@ -285,15 +361,16 @@ declare global {
 
 /** Makes jobs callable from the tool that drives this page (tools/job.mjs). */
 export function installJobHook(): void {
-  globalThis.terrariumJob = async (job, file, onProgress) => {
+  globalThis.terrariumJob = async (job, files, onProgress) => {
     try {
-      const result = await runJob(openStudio(), parseJob(job), file, onProgress);
+      const result = await runJob(openStudio(), parseJob(job), files, onProgress);
       return {
         ok: true,
         report: result.report,
         predictions: result.predictions,
         model: base64(result.model),
         compressed: result.compressed && base64(result.compressed),
+        adapter: result.adapter && base64(result.adapter),
       };
     } catch (error) {
       return { ok: false, error: encodeError(error) };

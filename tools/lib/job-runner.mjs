@@ -1,5 +1,5 @@
 // Runs jobs in a headless Chromium on the built studio: the part that `job`, `demo` and the tests share.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -16,7 +16,7 @@ export class JobFailure extends Error {
   }
 }
 
-/** Reads JOB.json and finds its data file, which stands relative to it. */
+/** Reads JOB.json and finds the files that it names, which stand relative to it. */
 export async function readJobFile(path) {
   const text = await readFile(path, 'utf8').catch(() => {
     throw new JobFailure({ code: 'job/no-file', message: `There is no job file ${path}.` });
@@ -28,20 +28,26 @@ export async function readJobFile(path) {
     const message = `${path} is not JSON: ${error.message}.`;
     throw new JobFailure({ code: 'job/invalid', message });
   }
-  const named = job?.data?.file;
-  const dataFile = typeof named === 'string' ? resolve(dirname(path), named) : null;
-  if (dataFile && !existsSync(dataFile)) {
-    const message = `${path} names the data file ${named}, and there is no ${dataFile}.`;
+  const place = (named, what) => {
+    if (typeof named !== 'string') return null;
+    const found = resolve(dirname(path), named);
+    if (existsSync(found)) return found;
+    const message = `${path} names the ${what} ${named}, and there is no ${found}.`;
     throw new JobFailure({ code: 'job/no-file', message });
-  }
+  };
+  const { file, folder, zip } = job?.data ?? {};
+  const files = {
+    data: place(file ?? folder ?? zip, 'data'),
+    body: place(job?.blueprint?.source?.file, 'pretrained model'),
+  };
   if (job && typeof job === 'object' && job.name === undefined) {
     job.name = basename(path).replace(/\.json$/i, '');
   }
-  return { job, dataFile };
+  return { job, files };
 }
 
 /**
- * Starts a server and a browser. `run(job, dataFile, onProgress)` answers with the report and the files' bytes;
+ * Starts a server and a browser. `run(job, files, onProgress)` answers with the report and the files' bytes;
  * each job gets a fresh page and profile, so one never sees another's store.
  */
 export async function openJobRunner({ url, flags = [] } = {}) {
@@ -52,8 +58,7 @@ export async function openJobRunner({ url, flags = [] } = {}) {
     args: [...CHROMIUM_FLAGS, ...flags],
   });
   return {
-    run: (job, dataFile, onProgress) =>
-      runInPage(browser, url ?? server.url, job, dataFile, onProgress),
+    run: (job, files, onProgress) => runInPage(browser, url ?? server.url, job, files, onProgress),
     async close() {
       await browser.close();
       await server?.close();
@@ -61,7 +66,7 @@ export async function openJobRunner({ url, flags = [] } = {}) {
   };
 }
 
-async function runInPage(browser, url, job, dataFile, onProgress) {
+async function runInPage(browser, url, job, files, onProgress) {
   const context = await browser.newContext({ serviceWorkers: 'block' });
   try {
     const page = await context.newPage();
@@ -88,19 +93,15 @@ async function runInPage(browser, url, job, dataFile, onProgress) {
           message: `The studio did not start. ${detail}`,
         });
       });
-    await page.evaluate(() => {
-      const input = document.createElement('input');
-      input.type = 'file';
-      input.id = 'job-data-file';
-      input.hidden = true;
-      document.body.append(input);
-    });
-    if (dataFile) await page.setInputFiles('#job-data-file', dataFile);
+    for (const [name, path] of Object.entries(files ?? {})) {
+      if (path) await giveFiles(page, `job-${name}`, path);
+    }
     const answer = await Promise.race([
       crashed,
       page.evaluate((wanted) => {
-        const file = document.querySelector('#job-data-file').files[0] ?? null;
-        return globalThis.terrariumJob(wanted, file, (progress) => {
+        const given = (name) => [...(document.querySelector(`#job-${name}`)?.files ?? [])];
+        const files = { data: given('data'), body: given('body') };
+        return globalThis.terrariumJob(wanted, files, (progress) => {
           void globalThis.reportJobProgress(progress);
         });
       }, job),
@@ -111,11 +112,29 @@ async function runInPage(browser, url, job, dataFile, onProgress) {
       predictions: answer.predictions,
       model: Buffer.from(answer.model, 'base64'),
       compressed: answer.compressed === null ? null : Buffer.from(answer.compressed, 'base64'),
+      adapter: answer.adapter === null ? null : Buffer.from(answer.adapter, 'base64'),
       noise,
     };
   } finally {
     await context.close();
   }
+}
+
+/** Puts a file or a whole folder of this computer into the page, as a person would choose it. */
+async function giveFiles(page, id, path) {
+  const folder = statSync(path).isDirectory();
+  await page.evaluate(
+    ([name, directory]) => {
+      const input = document.createElement('input');
+      input.type = 'file';
+      input.id = name;
+      input.webkitdirectory = directory;
+      input.hidden = true;
+      document.body.append(input);
+    },
+    [id, folder],
+  );
+  await page.setInputFiles(`#${id}`, path);
 }
 
 /** One line for a progress record. */

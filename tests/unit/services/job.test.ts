@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import schema from '../../../docs/job.schema.json';
 import { AppError } from '../../../src/core/errors';
-import { JobSchema, parseJob, parseJobText } from '../../../src/protocol/job';
+import { BlueprintSchema, JobSchema, parseJob, parseJobText } from '../../../src/protocol/job';
 
 const data = { file: 'clinic.csv' };
 
@@ -40,8 +40,17 @@ describe('job file', () => {
     [{ data }, '"format" is missing'],
     [{ format: 2, data }, '"format" must be 1, not 2'],
     [{ format: 1 }, '"data" is missing'],
-    [{ format: 1, data: {} }, 'either "file" or "embedded"'],
-    [{ format: 1, data: { file: 'a', embedded: 'digits' } }, 'either "file" or "embedded"'],
+    [{ format: 1, data: {} }, 'exactly one of "file", "folder"'],
+    [{ format: 1, data: { file: 'a', embedded: 'digits' } }, 'exactly one of "file", "folder"'],
+    [{ format: 1, data, blueprint: { kind: 'pretrained' } }, '"blueprint.source" is missing'],
+    [
+      {
+        format: 1,
+        data,
+        blueprint: { kind: 'pretrained', source: { file: 'a.onnx' }, strategy: { kind: 'all' } },
+      },
+      "not 'all'",
+    ],
     [{ format: 1, data: { file: ' ' } }, 'In "data.file", the text must not be empty'],
     [{ format: 1, data, trainning: {} }, '"trainning" is not a known key'],
     [{ format: 1, data, training: { epoch: 1 } }, '"training.epoch" is not a known key'],
@@ -67,6 +76,11 @@ describe('job file', () => {
   it('is described by docs/job.schema.json with the same keys', () => {
     expect(Object.keys(schema.properties).sort()).toEqual(Object.keys(JobSchema.entries).sort());
     const { training, goal, recipe } = JobSchema.entries;
+    const kinds = BlueprintSchema.options.map(({ entries }) => entries);
+    for (const { properties } of schema.properties.blueprint.oneOf) {
+      const alike = kinds.find(({ kind }) => kind.literal === properties.kind.const);
+      expect(Object.keys(properties).sort()).toEqual(Object.keys(alike ?? {}).sort());
+    }
     for (const [described, checked] of [
       [schema.properties.training, training],
       [schema.properties.goal, goal],
