@@ -88,7 +88,7 @@ function tapsOf(f: Formula, coordinate: string, axis: GridAxis, settings: GridSe
   const last = axis.length - 1;
   let x = f.add(f.mul(coordinate, axis.factor), axis.shift);
   if (mode === 'nearest') x = f.of('Round', x);
-  if (padding === 'border') x = f.of('Clip', x, 0, last);
+  if (padding === 'border' && mode !== 'cubic') x = f.of('Clip', x, 0, last);
   if (padding === 'reflection') x = reflect(f, x, axis);
   const below = mode === 'nearest' ? x : f.of('Floor', x);
   let weights: (string | undefined)[] = [undefined];

@@ -39,7 +39,8 @@ function tapsAt(
   const { mode, padding } = settings;
   let x = coordinate * axis.factor + axis.shift;
   if (mode === 'nearest') x = roundHalfEven(x);
-  if (padding === 'border') x = clamp(x, axis.length);
+  // Of cubic windows every pixel is clamped on its own, as PyTorch and onnxruntime do.
+  if (padding === 'border' && mode !== 'cubic') x = clamp(x, axis.length);
   if (padding === 'reflection') x = reflect(x, axis);
   const below = mode === 'nearest' ? x : Math.floor(x);
   const weights = weightsAt(x - below, mode);

@@ -35,7 +35,7 @@ function coordinate(node: Node, mode: string, spec: AxisScale, at: number): numb
     case 'half_pixel_symmetric':
       return (input / 2) * (1 - output / wanted) + (at + 0.5) / scale - 0.5;
     case 'pytorch_half_pixel':
-      return wanted === 1 ? -0.5 : (at + 0.5) / scale - 0.5;
+      return output === 1 ? 0 : (at + 0.5) / scale - 0.5;
     case 'align_corners':
       return wanted === 1 ? 0 : (at * (input - 1)) / (wanted - 1);
     case 'asymmetric':

@@ -80,6 +80,9 @@ export function planResize(
   }
   return targets.flatMap(({ axis, output, scale }, at) => {
     const input = dimAt(dims, axis);
+    if (output < 1 && input > 0) {
+      throw shapeError(node, `the new length of axis ${axis}`, 'at least 1', String(output));
+    }
     const region = crops && roi ? [dimAt(roi, at), dimAt(roi, targets.length + at)] : [0, 1];
     const [from = 0, to = 1] = region;
     if (input === output && Math.abs(scale - 1) < 1e-9 && from === 0 && to === 1) return [];
