@@ -47,13 +47,18 @@ function matches({ tests }: Exception, { suite, listing }: SuiteCase): boolean {
 const holdsFor = ({ executors }: Exception, executor: ExecutorName): boolean =>
   executors.includes(executor);
 
+/** The entry that lists a test, where one does. */
+export function exceptionOf(executor: ExecutorName, test: SuiteCase): Exception | undefined {
+  return EXCEPTIONS.find((entry) => holdsFor(entry, executor) && matches(entry, test));
+}
+
 /** undefined: as expected; otherwise what is not. */
 export function unexpected(
   executor: ExecutorName,
   test: SuiteCase,
   { status, reason }: Outcome,
 ): string | undefined {
-  const listed = EXCEPTIONS.find((entry) => holdsFor(entry, executor) && matches(entry, test));
+  const listed = exceptionOf(executor, test);
   const name = `${test.suite}/${test.listing.name}`;
   if (status !== 'pass') return listed ? undefined : `${name}: ${status} — ${reason}`;
   return listed && `${name} passes: exceptions.json must not list it ("${listed.tests}").`;

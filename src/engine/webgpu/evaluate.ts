@@ -19,13 +19,10 @@ import type { Feeds } from '../executor';
 import { bindInputs } from '../evaluate';
 import type { Tensors } from '../evaluate';
 import { deviceArray } from './arrays';
-import { loweringOf } from './lowerings';
+import { FROM_SHAPES, loweringOf } from './lowerings';
 import { WebgpuProgram } from './program';
 import { WebgpuState } from './state';
 import type { WebgpuTicket } from './ticket';
-
-/** Their values follow from shapes, so they are constants by the time a graph is compiled. */
-const FROM_SHAPES = new Set(['Constant', 'ConstantOfShape', 'Range', 'Shape', 'Size']);
 
 const LONGEST_LIST = 1024;
 /** Scales of a resize, limits of a range. */

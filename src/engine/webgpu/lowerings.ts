@@ -56,6 +56,15 @@ const tables: ReadonlyMap<string, ReadonlyMap<string, Lowering>> = new Map([
   [TRAINING_DOMAIN, new Map(Object.entries(TRAINING))],
 ]);
 
+/** Their values follow from shapes and constants, so they are known when a graph is compiled and need no kernel. */
+export const FROM_SHAPES: ReadonlySet<string> = new Set([
+  'Constant',
+  'ConstantOfShape',
+  'Range',
+  'Shape',
+  'Size',
+]);
+
 /** undefined: the operator is rewritten in others first, or is not supported. */
 export function loweringOf(node: Node): Lowering | undefined {
   return tables.get(node.domain)?.get(node.op);

@@ -1,46 +1,150 @@
-/** docs/OPERATORS.md is this table; `npx vitest run --project unit tests/unit/ops -u` writes it anew. */
-import { existsSync } from 'node:fs';
+/** docs/OPERATORS.md is this table; `npx vitest run --project unit tests/unit/ops/operators-table.test.ts -u` writes it. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { ALL_OPS } from '../../../src/ops/registry';
+import { FROM_SHAPES, loweringOf } from '../../../src/engine/webgpu/lowerings';
+import type { Graph } from '../../../src/onnx/graph';
+import { readModel } from '../../../src/onnx/reader';
+import type { OpSpec } from '../../../src/ops/define';
+import { ALL_OPS, lookupOp } from '../../../src/ops/registry';
+import { unpack } from '../../support/tar';
+import { casesOf, exceptionOf, SUITES } from '../../conformance/suites';
+import type { SuiteCase } from '../../conformance/suites';
+import opsets from '../../fixtures/conformance/opsets.json';
 
-const FILE = fileURLToPath(new URL('../../../docs/OPERATORS.md', import.meta.url));
+const root = new URL('../../../', import.meta.url);
+const FILE = fileURLToPath(new URL('docs/OPERATORS.md', root));
+const FORMS: Readonly<Record<string, readonly number[]>> = opsets;
+const TESTS = ['tests/unit/autodiff', 'tests/unit/ops'];
 
-function table(domain: string): string {
-  const rows = ALL_OPS.filter((spec) => spec.domain === domain)
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-    .map(({ name, inputs: [least, most], gradient, expand }) => {
-      const count = least === most ? `${least}` : `${least}–${most === Infinity ? '…' : most}`;
-      const last = domain === '' ? '' : ` ${expand ? 'yes' : '–'} |`;
-      return `| ${name} | ${count} | ${gradient ? 'yes' : '–'} |${last}`;
-    });
-  const head = ['| operator | inputs | gradient |', '| --- | --- | --- |'];
-  if (domain !== '') {
-    head[0] += ' expansion |';
-    head[1] += ' --- |';
+interface Tested {
+  readonly all: number;
+  readonly reference: number;
+  readonly webgpu: number;
+}
+
+/** How many of ONNX's tests have an operator, and how many of them pass where. */
+async function conformance(): Promise<Map<string, Tested>> {
+  const counts = new Map<string, Tested>();
+  for (const suite of SUITES) {
+    const bytes = readFileSync(new URL(`tests/fixtures/conformance/onnx-${suite}.tar.gz`, root));
+    for (const test of casesOf(suite, await unpack(new Uint8Array(bytes)))) {
+      const [reference, webgpu] = (['reference', 'webgpu'] as const).map((executor) =>
+        exceptionOf(executor, test) ? 0 : 1,
+      );
+      for (const op of operatorsOf(test)) {
+        const before = counts.get(op) ?? { all: 0, reference: 0, webgpu: 0 };
+        counts.set(op, {
+          all: before.all + 1,
+          reference: before.reference + (reference ?? 0),
+          webgpu: before.webgpu + (webgpu ?? 0),
+        });
+      }
+    }
   }
-  return [...head, ...rows].join('\n');
+  return counts;
+}
+
+/** Operators as the file names them: a Scatter is one, though inside it is a ScatterElements. */
+function operatorsOf({ listing, files }: SuiteCase): Set<string> {
+  const bytes = files.get(`${listing.folder}${listing.model}`);
+  if (!bytes) throw new Error(`${listing.name} has no model.`);
+  const graph: Graph = readModel(bytes, { normalise: false });
+  return new Set(graph.nodes.filter(({ domain }) => domain === '').map(({ op }) => op));
+}
+
+/** Operators that a test of gradients names. */
+function checkedGradients(): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const folder of TESTS) {
+    for (const file of readdirSync(new URL(folder, root))) {
+      const text = readFileSync(new URL(`${folder}/${file}`, root), 'utf8');
+      if (!text.includes('/gradient-check')) continue;
+      for (const [, name = ''] of text.matchAll(/\b'?([A-Z][A-Za-z0-9]+)\b/g)) {
+        if (lookupOp('', name)) names.add(name);
+      }
+    }
+  }
+  return names;
+}
+
+function node(spec: OpSpec) {
+  const { name: op, domain } = spec;
+  return { name: op, op, domain, inputs: [], outputs: [], attributes: new Map() };
+}
+
+const how = (own: boolean, word: string, { expand }: OpSpec): string =>
+  own ? word : expand ? 'expansion' : '–';
+
+function specsOf(domain: string): OpSpec[] {
+  return ALL_OPS.filter((spec) => spec.domain === domain).toSorted((a, b) =>
+    a.name < b.name ? -1 : 1,
+  );
+}
+
+function row(spec: OpSpec): string {
+  const { name, inputs, gradient } = spec;
+  const [least, most] = inputs;
+  const count = least === most ? `${least}` : `${least}–${most === Infinity ? '…' : most}`;
+  const folded = spec.domain === '' && FROM_SHAPES.has(name);
+  const webgpu = folded ? 'folded' : how(loweringOf(node(spec)) !== undefined, 'kernel', spec);
+  return `| ${name} | ${count} | ${webgpu} | ${how(gradient !== undefined, 'rule', spec)} |`;
+}
+
+function standardRows(tested: ReadonlyMap<string, Tested>, checked: ReadonlySet<string>): string {
+  return specsOf('')
+    .map((spec) => {
+      const forms = FORMS[spec.name]?.join(', ') ?? '';
+      const { all, reference, webgpu } = tested.get(spec.name) ?? {
+        all: 0,
+        reference: 0,
+        webgpu: 0,
+      };
+      const cases = all === 0 ? '–' : `${all}`;
+      const passes = all === 0 ? '– | –' : `${reference} | ${webgpu}`;
+      return `${row(spec)} ${checked.has(spec.name) ? 'yes' : '–'} | ${forms} | ${cases} | ${passes} |`;
+    })
+    .join('\n');
 }
 
 it('docs/OPERATORS.md lists the operators as they are', async () => {
+  const standard = standardRows(await conformance(), checkedGradients());
+  const others = [...new Set(ALL_OPS.map(({ domain }) => domain))].filter(
+    (domain) => domain !== '',
+  );
   const text = `# Operators
 
-Every operator has a shape rule and a reference kernel in float64. "Gradient" says that \`differentiate\` passes through
-it; "expansion" that it can be rewritten in standard operators, so that any ONNX runtime runs it. Generated from
-\`src/ops/registry.ts\` by a test.
+${specsOf('').length} operators of ONNX. Every one has a shape rule and a reference kernel in float64.
 
-## ONNX (ai.onnx, opset 23 inside)
+- **webgpu**: \`kernel\` is one of its own; \`expansion\`: it is rewritten in operators that have one; \`folded\`: its
+  value is known before a graph runs; – : it runs on the processor only.
+- **gradient**: \`rule\` is one of its own; \`expansion\`: through the operators that it is rewritten in, as far as those have
+  one; – : not differentiable. **checked**: a test compares it with central differences.
+- **forms**: opsets in which ONNX changed the operator. All of these up to opset 24 are read (of opsets 1 to 6 those that
+  mean the same); inside, everything is opset 23.
+- **cases**: how many of ONNX's own tests in tests/fixtures/conformance have the operator, and how many of those pass on
+  **ref**erence and on **gpu** (CONFORMANCE.md says why the others do not).
 
-${table('')}
+Generated from \`src/ops/registry.ts\` by a test.
 
-Not carried out, and refused by name: windows that are not 2-D, \`ceil_mode\`, negative or non-constant padding, quantisation in
-blocks, text tensors.
+## ONNX (ai.onnx)
 
-## While a model learns (terrarium.training)
+| operator | inputs | webgpu | gradient | checked | forms | cases | ref | gpu |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+${standard}
 
-${table('terrarium.training')}
+${others
+  .map(
+    (domain) => `## ${domain}
 
-Optimisers have no expansion: each executor updates the weights itself. None of these reach a finished model.
+| operator | inputs | webgpu | gradient |
+| --- | --- | --- | --- |
+${specsOf(domain).map(row).join('\n')}
+`,
+  )
+  .join('\n')}
+Operators of \`terrarium.training\` exist only while a model learns and never reach a finished one. Those of them without an
+expansion are optimisers: each executor updates the weights itself.
 `;
   expect(existsSync(FILE), 'the file is committed').toBe(true);
   await expect(text).toMatchFileSnapshot(FILE);
