@@ -31,15 +31,22 @@ export const clipSpec: OpSpec = {
     const aboveLow = low ? e('GreaterOrEqual', x, low) : undefined;
     const belowHigh = high ? e('LessOrEqual', x, high) : undefined;
     const inside = aboveLow && belowHigh ? e('And', aboveLow, belowHigh) : (aboveLow ?? belowHigh);
-    const rest = (condition: string, bound: string) =>
-      sumTo(builder, e('Where', condition, 0, g), dims, type(bound).dims);
+    // Where the lower bound is above the upper one, the upper one is all that comes out.
+    const crossed = low && high && (wants(1) || wants(2)) ? e('Greater', low, high) : undefined;
+    const outside = (held: string, bound: string) =>
+      sumTo(builder, e('Where', held, 0, g), dims, type(bound).dims);
+    const dLow = () => {
+      if (!low || !aboveLow) return undefined;
+      return outside(crossed ? e('Or', aboveLow, crossed) : aboveLow, low);
+    };
+    const dHigh = () => {
+      if (!high || !belowHigh) return undefined;
+      return outside(crossed ? e('And', belowHigh, e('Not', crossed)) : belowHigh, high);
+    };
     return [
       inside && wants(0) ? e('Where', inside, g, 0) : g,
-      // Where both bounds hold x, the upper one is what comes out.
-      low && aboveLow && wants(1)
-        ? rest(belowHigh ? e('Or', aboveLow, e('Not', belowHigh)) : aboveLow, low)
-        : undefined,
-      high && belowHigh && wants(2) ? rest(belowHigh, high) : undefined,
+      wants(1) ? dLow() : undefined,
+      wants(2) ? dHigh() : undefined,
     ];
   },
 };
