@@ -74,10 +74,10 @@ export function readGraph(reader: WireReader, context: ReadContext): Graph {
         break;
       }
       case GRAPH.input:
-        inputs.push(portInfo(reader.message('graph input'), context, isBody ? 'any' : 'ranked'));
+        inputs.push(portInfo(reader.message('graph input'), context, !isBody));
         break;
       case GRAPH.output:
-        outputs.push(portInfo(reader.message('graph output'), context, isBody ? 'any' : 'typed'));
+        outputs.push(portInfo(reader.message('graph output'), context, false));
         break;
       case GRAPH.valueInfo: {
         const info = readValueInfo(reader.message('value info'), context);
@@ -299,23 +299,19 @@ interface RawInfo {
   readonly isTensor: boolean;
 }
 
-/** @param needs what must be said: the type and rank of an input, the type of an output, nothing in subgraphs. */
-function portInfo(
-  reader: WireReader,
-  context: ReadContext,
-  needs: 'ranked' | 'typed' | 'any',
-): ValueInfo {
+/** @param must the type and rank must be said, as of a model's inputs; outputs and bodies may leave them open. */
+function portInfo(reader: WireReader, context: ReadContext, must: boolean): ValueInfo {
   const { name, dtype, dims, code, isTensor } = readValueInfo(reader, context);
   if (!isTensor) throw unsupported(`${reader.what} "${name}"`, 'is not a tensor');
   if (dtype && dims) return { name, dtype, dims };
-  if (!dtype && (needs !== 'any' || code !== 0)) {
+  if (!dtype && (must || code !== 0)) {
     throw new AppError(
       'onnx/dtype',
       `${sentence(reader.what)} "${name}" has element type ${code}, which this studio does not read.`,
       { name, code },
     );
   }
-  if (needs === 'ranked') {
+  if (must) {
     throw new AppError(
       'onnx/no-shape',
       `The model does not say how many axes its input "${name}" has. Export it with shapes.`,

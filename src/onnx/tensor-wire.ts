@@ -247,7 +247,8 @@ function alignedView(
 /** Sees bytes as elements of `dtype`: without copying where the address is a multiple of the element size. */
 export function viewOf(dtype: NumericDType, bytes: Uint8Array): TensorArray {
   const width = BYTES_PER_ELEMENT[dtype];
-  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  // Not slice(): Node's Buffer would give a view.
+  const aligned = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
   const { buffer, byteOffset } = aligned;
   const length = aligned.byteLength / width;
   switch (dtype) {
