@@ -101,7 +101,9 @@ function prefixesOf(name: string): string[] {
 
 /** What the names of a segment's layers have in common, or else the path of the first one. */
 function pathOf(segment: Segment, flow: Flow): string[] {
-  const layers = segment.nodes.filter(({ name, op }) => flow.weights.has(name) && BEGINNING.has(op));
+  const layers = segment.nodes.filter(
+    ({ name, op }) => flow.weights.has(name) && BEGINNING.has(op),
+  );
   const nodes = layers.length > 0 ? layers : segment.nodes;
   const names = nodes.map(({ name }) => {
     const [weight = ''] = flow.weights.get(name) ?? [];

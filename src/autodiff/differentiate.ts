@@ -6,9 +6,10 @@
 import { AppError } from '../core/errors';
 import { isFloat } from '../core/dtype';
 import { GraphBuilder } from '../onnx/builder';
-import type { Graph, Node } from '../onnx/graph';
+import type { Graph, Node, ValueInfo } from '../onnx/graph';
+import { readsOf } from '../onnx/subgraphs';
 import { zeros } from '../ops/gradients';
-import { expandOps } from '../ops/expand-graph';
+import { expandWhile } from '../ops/expand-graph';
 import { infer, staticType } from '../ops/infer-shapes';
 import type { StaticType } from '../ops/infer-shapes';
 import { lookupOp, requireOp } from '../ops/registry';
@@ -22,51 +23,63 @@ export interface LossValues {
 }
 
 export interface Differentiated {
+  /** The forward nodes, then the gradient nodes. */
   readonly graph: Graph;
+  readonly forwardNodes: number;
   /** Value name of d(numerator / denominator)/d(name) for each name of `wrt`. */
   readonly gradients: ReadonlyMap<string, string>;
 }
 
-/** Float values that change when something in `wrt` does. */
-function dependents(
+/** Operators that look at the shape of a value and not at its numbers. */
+const OF_SHAPE: ReadonlySet<string> = new Set(['Shape', 'Size']);
+
+/** Values that change when one of `names` does, and where `through` lets the change pass. */
+function changing(
   graph: Graph,
-  wrt: readonly string[],
-  type: (name: string) => StaticType,
+  names: Iterable<string>,
+  through: (node: Node, output: string) => boolean,
 ): Set<string> {
-  const found = new Set(wrt);
+  const found = new Set(names);
   for (const node of graph.nodes) {
-    if (!node.inputs.some((name) => found.has(name))) continue;
-    for (const name of node.outputs) {
-      if (name !== '' && isFloat(type(name).dtype)) found.add(name);
-    }
+    if (OF_SHAPE.has(node.op) || !readsOf(node).some((name) => found.has(name))) continue;
+    for (const name of node.outputs) if (name !== '' && through(node, name)) found.add(name);
   }
   return found;
 }
 
-/** The graph with composite operators written out where something trainable is behind them and no rule is there. */
-function withRules(graph: Graph, wrt: readonly string[]): Graph {
-  const reached = new Set(wrt);
-  for (const { inputs, outputs } of graph.nodes) {
-    if (inputs.some((name) => reached.has(name))) outputs.forEach((name) => reached.add(name));
+/**
+ * Composite operators between something trainable and the loss are written out where no rule is there for them.
+ * `named` values keep their names.
+ */
+function withRules(graph: Graph, wrt: readonly string[], named: readonly string[]): Graph {
+  const kept = named.map((name): ValueInfo => ({ name, dtype: 'float32', dims: [] }));
+  const open = { ...graph, outputs: [...graph.outputs, ...kept] };
+  try {
+    const written = expandWhile(open, (current) => {
+      const reached = changing(current, wrt, () => true);
+      return (node) =>
+        lookupOp(node.domain, node.op)?.gradient !== undefined ||
+        !readsOf(node).some((name) => reached.has(name));
+    });
+    return { ...written, outputs: graph.outputs };
+  } catch (error) {
+    // A branch or a loop that is only decided while it runs.
+    if (!(error instanceof AppError) || error.code !== 'onnx/unsupported') throw error;
+    throw new AppError('autodiff/not-differentiable', error.message, error.data, error);
   }
-  return expandOps(
-    graph,
-    (node) =>
-      lookupOp(node.domain, node.op)?.gradient !== undefined ||
-      !node.inputs.some((name) => reached.has(name)),
-  );
 }
 
 /**
  * @param forward with static shapes
- * @throws AppError `autodiff/not-differentiable` naming node and operator; `autodiff/loss`; `autodiff/unknown`
+ * @throws AppError `autodiff/not-differentiable` naming node, operator and reason; `autodiff/loss`; `autodiff/unknown`
  */
 export function differentiate(
   forward: Graph,
   loss: LossValues,
   wrt: readonly string[],
 ): Differentiated {
-  const graph = withRules(forward, wrt);
+  const ends = [loss.numerator, ...(loss.denominator === undefined ? [] : [loss.denominator])];
+  const graph = withRules(forward, wrt, [...wrt, ...ends]);
   const { types, constants } = infer(graph);
   const type = (name: string) => staticType(types, name);
   for (const name of wrt) {
@@ -76,8 +89,10 @@ export function differentiate(
       });
     }
   }
-  const depends = dependents(graph, wrt, type);
   checkLoss(loss, type);
+  // Only what the gradient can pass through: float values that are not known beforehand.
+  const passes = (_: Node, name: string) => isFloat(types.get(name)?.dtype ?? 'bool');
+  const depends = changing(graph, wrt, passes);
 
   const builder = GraphBuilder.from(graph);
   const contributions = new Map<string, string[]>();
@@ -95,14 +110,15 @@ export function differentiate(
       ? builder.scalar(1)
       : builder.node('Div', [builder.scalar(1), loss.denominator]),
   ]);
-  for (const node of [...graph.nodes].reverse()) {
-    if (!node.inputs.some((name) => depends.has(name))) continue;
+  for (const node of graph.nodes.toReversed()) {
+    const read = readsOf(node).filter((name) => depends.has(name));
+    if (read.length === 0) continue;
     const outputGradients = node.outputs.map((name) =>
       depends.has(name) ? gradientOf(name) : undefined,
     );
     if (outputGradients.every((name) => name === undefined)) continue;
     const rule = requireOp(node).gradient;
-    if (!rule) throw notDifferentiable(node);
+    if (!rule) throw notDifferentiable(node, 'has no gradient');
     const made = rule({
       node,
       builder,
@@ -119,18 +135,58 @@ export function differentiate(
       else contributions.set(name, [gradient]);
     });
   }
-  const gradients = new Map(
-    wrt.map((name) => [name, gradientOf(name) ?? zeros(builder, type(name).dims)]),
-  );
-  return { graph: builder.build(), gradients };
+  const gradients = new Map<string, string>();
+  for (const name of wrt) {
+    const gradient = gradientOf(name);
+    if (gradient === undefined) checkUnreached(graph, loss.numerator, name, depends);
+    gradients.set(name, gradient ?? zeros(builder, type(name).dims));
+  }
+  return { graph: builder.build(), forwardNodes: graph.nodes.length, gradients };
 }
 
-function notDifferentiable(node: Node): AppError {
+/**
+ * A value without a gradient is fine where the loss does not depend on it, or not little by little (Round). Where
+ * every way leads over whole numbers or truth values, learning would silently do nothing: that is refused.
+ */
+function checkUnreached(
+  graph: Graph,
+  loss: string,
+  name: string,
+  depends: ReadonlySet<string>,
+): void {
+  const gentle = changing(graph, [name], (_, output) => depends.has(output));
+  if (gentle.has(loss)) return;
+  const reached = changing(graph, [name], () => true);
+  if (!reached.has(loss)) return;
+  const barrier = nodesTo(graph, loss).find(
+    (node) =>
+      !OF_SHAPE.has(node.op) &&
+      readsOf(node).some((input) => gentle.has(input)) &&
+      !node.outputs.some((output) => depends.has(output)),
+  );
+  if (!barrier) return;
+  throw notDifferentiable(
+    barrier,
+    'makes whole numbers or truth values, through which none learns',
+  );
+}
+
+/** Nodes on which a value depends. */
+function nodesTo(graph: Graph, value: string): Node[] {
+  const wanted = new Set([value]);
+  return graph.nodes.toReversed().filter((node) => {
+    const needed = node.outputs.some((name) => wanted.has(name));
+    if (needed) for (const name of readsOf(node)) wanted.add(name);
+    return needed;
+  });
+}
+
+function notDifferentiable(node: Node, reason: string): AppError {
   return new AppError(
     'autodiff/not-differentiable',
-    `Node "${node.name}" (${node.op}) lies between the loss and a trainable weight, but ${node.op} ` +
-      'has no gradient. Freeze what is before it, or replace it.',
-    { node: node.name, op: node.op },
+    `Node "${node.name}" (${node.op}) lies between the loss and a trainable weight, but it ${reason}. ` +
+      'Freeze what is before it, or replace it.',
+    { node: node.name, op: node.op, reason },
   );
 }
 

@@ -14,16 +14,25 @@ import { lookupOp } from './registry';
 /** Composites of composites are three or four deep; more is an operator that expands into itself. */
 const ROUNDS = 12;
 
-/** @param keep nodes that stay as they are, because the caller has a kernel or a rule for them */
-export function expandOps(graph: Graph, keep: (node: Node) => boolean): Graph {
+/**
+ * @param keep for a graph, as it is between two rounds, which nodes stay as they are, because the caller has a kernel
+ * or a rule for them
+ */
+export function expandWhile(graph: Graph, keep: (graph: Graph) => (node: Node) => boolean): Graph {
   let current = graph;
   for (let round = 0; round < ROUNDS; round++) {
+    const keeps = keep(current);
     const expandable = (node: Node) =>
-      !keep(node) && lookupOp(node.domain, node.op)?.expand !== undefined;
+      lookupOp(node.domain, node.op)?.expand !== undefined && !keeps(node);
     if (!current.nodes.some(expandable)) return current;
     current = expandOnce(current, expandable);
   }
   invariant(false, 'An operator expands into itself.');
+}
+
+/** @param keep nodes that stay as they are, whatever is around them */
+export function expandOps(graph: Graph, keep: (node: Node) => boolean): Graph {
+  return expandWhile(graph, () => keep);
 }
 
 /** For executors that have every standard operator but none of the training domain. */

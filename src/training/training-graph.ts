@@ -9,6 +9,7 @@ import type { Attribute, Graph, Node, Tensor } from '../onnx/graph';
 import type { OptimiserConfig, TaskType } from '../protocol/entities';
 import type { StateSpec } from '../engine/executor';
 import { differentiate } from '../autodiff/differentiate';
+import { recompute } from '../autodiff/recompute';
 import { pruneUnused } from '../onnx/compose';
 import { floatAttribute } from '../ops/attributes';
 import { infer, staticType } from '../ops/infer-shapes';
@@ -34,6 +35,8 @@ export interface TrainingOptions extends LossOptions {
   readonly withGradients?: boolean;
   /** Adds the input `learning_rate_factors`: a vector to be fed, one number for each of `weights`; 0 lets one rest. */
   readonly withFactors?: boolean;
+  /** Most bytes of forward values to keep for the backward pass; more are computed a second time instead. */
+  readonly activationBytes?: number;
 }
 
 /** A dropout mask that the host fills for each step. `dims` include the batch. */
@@ -252,8 +255,12 @@ export function buildTrainingGraph(forward: Graph, options: TrainingOptions): Tr
     sampleWeight: 'sample_weight',
   });
 
-  const { graph: learned, gradients } = differentiate(builder.build(), loss, roles.weights);
-  const full = GraphBuilder.from(learned);
+  const learned = differentiate(builder.build(), loss, roles.weights);
+  const { gradients } = learned;
+  const { activationBytes } = options;
+  const step =
+    activationBytes === undefined ? learned.graph : recompute(learned, activationBytes).graph;
+  const full = GraphBuilder.from(step);
   const updates = new Map<string, string>();
   const outputs = ['loss_numerator', 'loss_denominator', 'grad_norm', 'step_done'];
   guardStatistics(full, newStatistics, loss, updates);

@@ -1,9 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { differentiate } from '../../../src/autodiff/differentiate';
-import { AppError } from '../../../src/core/errors';
-import { runGraph } from '../../../src/engine/reference/run-graph';
-import { GraphBuilder } from '../../../src/onnx/builder';
+import { describe, it } from 'vitest';
 import { attr, TRAINING_DOMAIN } from '../../../src/onnx/graph';
 import { windowCall, windowArbitrary } from '../../support/windows';
 import {
@@ -227,75 +223,6 @@ describe('gradients of reductions and moves equal central differences', () => {
         expectGradients({ op: 'Slice', inputs }, seed);
       }),
       { numRuns: 60 },
-    );
-  });
-});
-
-describe('differentiate', () => {
-  it('adds up what arrives along several ways', () => {
-    // loss = Σ (x·x + x), so the gradient is 2x + 1.
-    const builder = new GraphBuilder('twice');
-    const x = builder.input('x', 'float32', [3]);
-    const sum = builder.node('Add', [builder.node('Mul', [x, x]), x]);
-    builder.node('ReduceSum', [sum], { keepdims: attr.int(0) }, { outputs: ['loss'] });
-    const { graph, gradients } = differentiate(builder.build(), { numerator: 'loss' }, ['x']);
-    const name = gradients.get('x') ?? '';
-    const outputs = [{ name, dtype: 'float32', dims: [3] }] as const;
-    const data = Float64Array.of(-1, 0, 2);
-    const feeds = new Map([['x', { dtype: 'float32', dims: [3], data } as const]]);
-    const result = runGraph({ ...graph, outputs }, feeds).get(name)?.data;
-    expect(Array.from(result ?? [])).toEqual([-1, 1, 5]);
-  });
-
-  it('prunes what no trainable needs, and gives zeros to what the loss does not reach', () => {
-    const builder = new GraphBuilder('prune');
-    const [a, b, c] = ['a', 'b', 'c'].map((name) => builder.input(name, 'float32', [2]));
-    const product = builder.node('Mul', [a ?? '', b ?? '']);
-    builder.node('ReduceSum', [product], { keepdims: attr.int(0) }, { outputs: ['loss'] });
-    const before = builder.build().nodes.length;
-    const { graph, gradients } = differentiate(builder.build(), { numerator: 'loss' }, ['a', 'c']);
-    const added = graph.nodes.slice(before).map(({ op }) => op);
-    expect(added.sort()).toEqual(['Expand', 'Expand', 'Mul']);
-    const outputs = [...gradients.values()].map(
-      (name) => ({ name, dtype: 'float32', dims: [2] }) as const,
-    );
-    const feed = (values: number[]) =>
-      ({ dtype: 'float32', dims: [2], data: Float64Array.from(values) }) as const;
-    const results = runGraph(
-      { ...graph, outputs },
-      new Map([
-        ['a', feed([1, 2])],
-        ['b', feed([3, 4])],
-        ['c', feed([5, 6])],
-      ]),
-    );
-    expect(c && Array.from(results.get(gradients.get('c') ?? '')?.data ?? [])).toEqual([0, 0]);
-    expect(Array.from(results.get(gradients.get('a') ?? '')?.data ?? [])).toEqual([3, 4]);
-  });
-
-  it('names the node and operator that cannot be differentiated', () => {
-    const builder = new GraphBuilder('hot');
-    const x = builder.input('x', 'float32', [2]);
-    const indices = builder.ints([0, 2]);
-    const depth = builder.constant('int64', [], [3]);
-    const hot = builder.node('OneHot', [indices, depth, x], {}, { name: 'hard' });
-    builder.node('ReduceSum', [hot], { keepdims: attr.int(0) }, { outputs: ['loss'] });
-    let error: unknown;
-    try {
-      differentiate(builder.build(), { numerator: 'loss' }, ['x']);
-    } catch (caught) {
-      error = caught;
-    }
-    expect(error).toBeInstanceOf(AppError);
-    expect((error as AppError).code).toBe('autodiff/not-differentiable');
-    expect((error as AppError).message).toContain('"hard" (OneHot)');
-  });
-
-  it('refuses a loss that is not one number', () => {
-    const builder = new GraphBuilder('vector');
-    builder.node('Neg', [builder.input('x', 'float32', [2])], {}, { outputs: ['loss'] });
-    expect(() => differentiate(builder.build(), { numerator: 'loss' }, ['x'])).toThrow(
-      /one number/,
     );
   });
 });
