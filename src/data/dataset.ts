@@ -46,6 +46,8 @@ export type Dataset = TableData | ImageData;
 
 /** The one column of an image dataset that can be predicted. */
 export const IMAGE_TARGET = 'label';
+/** Where pictures came in groups: shown and filtered by, never learned from. */
+export const GROUP_COLUMN = 'group';
 
 const CHUNK_BYTES = 4 << 20;
 /** A longer list of distinct texts is a chunk of its own, so that listing datasets stays quick. */

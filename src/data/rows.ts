@@ -1,6 +1,6 @@
 /** A window of rows as shown text, and pictures: the Rows tab. */
 import { AppError } from '../core/errors';
-import { IMAGE_TARGET } from './dataset';
+import { GROUP_COLUMN, IMAGE_TARGET } from './dataset';
 import type { ImageItem, RowPage, RowQuery } from '../protocol/api';
 import type { Column, Dataset, ImageData } from './dataset';
 
@@ -11,10 +11,15 @@ export async function readRows(dataset: Dataset, query: RowQuery): Promise<RowPa
   if (dataset.type === 'images') {
     const { classes, rows } = dataset.manifest;
     const label = (row: number): string => classes[dataset.labels[row] ?? 0] ?? '';
-    const keep = (row: number): boolean => query.filter?.values?.includes(label(row)) ?? true;
+    const { groups } = dataset;
+    const group = (row: number): string => groups?.names[groups.codes[row] ?? 0] ?? '';
+    const filtered = query.filter?.column === GROUP_COLUMN ? group : label;
+    const keep = (row: number): boolean => query.filter?.values?.includes(filtered(row)) ?? true;
     const chosen = select(rows, query, limit, keep);
-    const shown = chosen.rows.map((row) => ({ row, cells: [label(row)] }));
-    return { total: chosen.total, columns: [IMAGE_TARGET], rows: shown };
+    const cells = (row: number): string[] => (groups ? [label(row), group(row)] : [label(row)]);
+    const shown = chosen.rows.map((row) => ({ row, cells: cells(row) }));
+    const columns = groups ? [IMAGE_TARGET, GROUP_COLUMN] : [IMAGE_TARGET];
+    return { total: chosen.total, columns, rows: shown };
   }
   const names = dataset.manifest.columns.map((column) => column.name);
   const { filter } = query;

@@ -1,9 +1,9 @@
 /** Histograms and counts of every column, stacked by the target's classes: the Columns tab. */
-import { IMAGE_TARGET } from './dataset';
+import { GROUP_COLUMN, IMAGE_TARGET } from './dataset';
 import { taskFor } from './target';
 import { readTarget } from './target';
 import type { ColumnSummary, DatasetSummary } from '../protocol/api';
-import type { Column, Dataset } from './dataset';
+import type { Column, Dataset, ImageData } from './dataset';
 import type { Target } from './target';
 
 const BARS = 20;
@@ -18,7 +18,7 @@ export async function summarise(dataset: Dataset, column: string | null): Promis
   const classes = target?.classes ?? [];
   const rows = dataset.manifest.rows;
   if (dataset.type === 'images')
-    return { rows, classes, columns: [labels(dataset.labels, dataset.manifest.classes)] };
+    return { rows, classes, columns: pictureColumns(dataset) };
   const columns: ColumnSummary[] = [];
   for (const { name } of dataset.manifest.columns) {
     columns.push(columnSummary(await dataset.column(name), target));
@@ -111,6 +111,27 @@ function categoryBars(column: Extract<Column, { storage: 'codes' }>, target: Tar
 function stack(into: Float64Array | undefined, target: Target | null, row: number): void {
   const value = target?.values[row] ?? Number.NaN;
   if (into && !Number.isNaN(value)) into[value] = (into[value] ?? 0) + 1;
+}
+
+function pictureColumns({ labels: codes, groups, manifest }: ImageData): ColumnSummary[] {
+  const columns = [labels(codes, manifest.classes)];
+  if (groups) {
+    const bars = groups.names.map((label) => ({
+      label,
+      count: 0,
+      stacks: manifest.classes.map(() => 0),
+    }));
+    groups.codes.forEach((code, row) => {
+      const bar = bars[code];
+      if (!bar) return;
+      bar.count++;
+      const at = codes[row] ?? 0;
+      bar.stacks[at] = (bar.stacks[at] ?? 0) + 1;
+    });
+    const distinct = groups.names.length;
+    columns.push({ name: GROUP_COLUMN, kind: 'categorical', missing: 0, distinct, bars });
+  }
+  return columns;
 }
 
 function labels(values: Uint8Array, classes: readonly string[]): ColumnSummary {

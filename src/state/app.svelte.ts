@@ -6,6 +6,7 @@ import { Device } from './device.svelte';
 import { Imports } from './imports.svelte';
 import { Offline } from './offline.svelte';
 import { OpenProject } from './project.svelte';
+import { Pictures } from './pictures.svelte';
 import { Projects } from './projects.svelte';
 import { Router } from './router.svelte';
 import type { Studio } from './studio';
@@ -20,6 +21,7 @@ export class App {
   readonly device: Device;
   readonly projects: Projects;
   readonly imports: Imports;
+  readonly pictures: Pictures;
   readonly #load: () => Promise<Studio>;
   #studio: Promise<Studio> | null = null;
   #project = $state.raw<OpenProject | null>(null);
@@ -35,6 +37,7 @@ export class App {
     this.#load = load;
     this.device = new Device(() => this.studio());
     this.imports = new Imports(() => this.studio());
+    this.pictures = new Pictures(() => this.studio());
     this.projects = new Projects(() => this.studio(), this.toasts);
   }
 

@@ -2,7 +2,7 @@
  * The ways in: a starter, a person's own table, a project file. Each reads in a worker, shows the step it is at, can be
  * cancelled, and ends with a project on screen.
  */
-import type { Progress } from '../protocol/api';
+import type { ImportResult, Progress } from '../protocol/api';
 import type { Id, Project } from '../protocol/entities';
 import type { Starter } from './router.svelte';
 import type { Studio } from './studio';
@@ -80,6 +80,22 @@ export class Imports {
       return studio.createProject({
         name,
         datasetId: result.dataset.id,
+        temporary: this.#temporary,
+      });
+    });
+  }
+
+  /** A project on pictures that were brought (Pictures). */
+  pictures(
+    result: ImportResult,
+    steps: Pick<ImportSteps, 'preparing'>,
+  ): Promise<Project | null> {
+    return this.#make({ reading: steps.preparing, ...steps }, (studio) => {
+      const { id, manifest } = result.dataset;
+      this.#understood = { datasetId: id, words: result.understood };
+      return studio.createProject({
+        name: manifest.name,
+        datasetId: id,
         temporary: this.#temporary,
       });
     });

@@ -13,14 +13,19 @@ export const STAGES = [
   'try',
 ] as const;
 export type Stage = (typeof STAGES)[number];
-export type Starter = 'penguins' | 'digits';
+const STARTERS = ['penguins', 'digits', 'emoji'] as const;
+export type Starter = (typeof STARTERS)[number];
+/** Ways to bring pictures of one's own. */
+const WAYS = ['pictures', 'camera'] as const;
+export type Way = (typeof WAYS)[number];
 
 export type Route =
   | { readonly screen: 'home' }
   | { readonly screen: 'settings' }
   | { readonly screen: 'job' }
   | { readonly screen: 'new'; readonly starter: Starter }
-  | { readonly screen: Stage; readonly projectId: string }
+  | { readonly screen: 'new'; readonly way: Way }
+  | { readonly screen: Stage | 'graph'; readonly projectId: string }
   | { readonly screen: 'unknown' };
 
 function isStage(text: string | undefined): text is Stage {
@@ -33,19 +38,23 @@ export function parseHash(hash: string): Route {
   if (rest.length > 0) return { screen: 'unknown' };
   if (!first) return { screen: 'home' };
   if ((first === 'settings' || first === 'job') && !second) return { screen: first };
-  if (first === 'new' && (second === 'penguins' || second === 'digits') && !third) {
-    return { screen: 'new', starter: second };
+  if (first === 'new' && !third) {
+    const starter = STARTERS.find((one) => one === second);
+    if (starter) return { screen: 'new', starter };
+    const way = WAYS.find((one) => one === second);
+    if (way) return { screen: 'new', way };
   }
   if (first === 'p' && second) {
     if (!third) return { screen: 'data', projectId: decodeURIComponent(second) };
-    if (isStage(third)) return { screen: third, projectId: decodeURIComponent(second) };
+    if (isStage(third) || third === 'graph')
+      return { screen: third, projectId: decodeURIComponent(second) };
   }
   return { screen: 'unknown' };
 }
 
 export function hrefOf(route: Route): string {
   if ('projectId' in route) return `#/p/${encodeURIComponent(route.projectId)}/${route.screen}`;
-  if (route.screen === 'new') return `#/new/${route.starter}`;
+  if (route.screen === 'new') return `#/new/${'way' in route ? route.way : route.starter}`;
   return route.screen === 'home' || route.screen === 'unknown' ? '#/' : `#/${route.screen}`;
 }
 

@@ -8,6 +8,7 @@ import type { Studio } from './studio';
 const PAGE = 200;
 /** Pages kept; those seen longest ago are forgotten first. */
 const KEPT = 30;
+const KEPT_IMAGES = 600;
 
 export interface RowFilter extends NonNullable<RowQuery['filter']> {
   /** The filter in words: "species = Adelie". */
@@ -20,6 +21,8 @@ export class RowsView {
   readonly #pages = new SvelteMap<number, RowPage>();
   #filter = $state.raw<RowFilter | null>(null);
   readonly #images = new SvelteMap<number, ImageItem>();
+  /** Pictures asked for and not there yet. */
+  #awaited: readonly number[] = [];
   #columns = $state.raw<readonly string[]>([]);
   #total = $state(0);
   #error = $state.raw<unknown>(null);
@@ -75,13 +78,22 @@ export class RowsView {
   }
 
   async showImages(rows: readonly number[]): Promise<void> {
-    const missing = untrack(() => rows.filter((row) => !this.#images.has(row)));
+    const missing = untrack(() =>
+      rows.filter((row) => !this.#images.has(row) && !this.#awaited.includes(row)),
+    );
     if (missing.length === 0) return;
+    this.#awaited = [...this.#awaited, ...missing];
     try {
       const items = await this.#studio.data.images(this.#datasetId, missing);
+      const spare = this.#images.size + items.length - KEPT_IMAGES;
+      for (const old of [...this.#images.keys()].slice(0, Math.max(0, spare))) {
+        if (!rows.includes(old)) this.#images.delete(old);
+      }
       for (const item of items) this.#images.set(item.row, item);
     } catch (error) {
       this.#error = error;
+    } finally {
+      this.#awaited = this.#awaited.filter((row) => !missing.includes(row));
     }
   }
 

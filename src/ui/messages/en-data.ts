@@ -3,7 +3,20 @@ import { count } from './plural';
 export const data = {
   title: 'Data',
   tabsLabel: 'Views of the data',
-  tabs: { columns: 'Columns', rows: 'Rows', preparation: 'Preparation', split: 'Split' },
+  tabs: {
+    columns: 'Columns',
+    rows: 'Rows',
+    preparation: 'Preparation',
+    split: 'Split',
+    add: 'Add pictures',
+  },
+  pictureTabs: {
+    columns: 'Classes',
+    rows: 'Pictures',
+    preparation: 'Preparation',
+    split: 'Split',
+    add: 'Add pictures',
+  },
   size: (rows: number, columns: number) =>
     `${count(rows, 'row', 'rows')}, ${count(columns, 'column', 'columns')}`,
   pictures: (n: number, width: number, height: number) =>
@@ -46,7 +59,11 @@ export const data = {
   is: (column: string, value: string) => `${column} is ${value}`,
   between: (column: string, low: string, high: string) => `${column} from ${low} to ${high}`,
   brush: 'Press a bar to see the rows behind it.',
-  morePictures: 'More pictures',
+  noGroup: 'no group',
+  previousPicture: 'Previous',
+  nextPicture: 'Next',
+  pictureFacts: (width: number, height: number, channels: number) =>
+    `${width} × ${height} pixels, ${channels === 1 ? 'grey' : 'in colour'}`,
   picture: (row: string, label: string) => `Row ${row}: ${label}`,
   preparation: {
     text: 'Fitted on the training part only, and built into the model: using it later needs no preparing.',
@@ -91,5 +108,16 @@ export const data = {
     afterOpening:
       'The sealed part was opened. Another split would put rows that were seen then among those it learns from.',
     rows: (n: string, share: string) => `${n} rows, ${share}`,
+    kind: 'Which pictures go where',
+    kinds: {
+      stratified: 'at random, each class evenly',
+      grouped: 'whole groups stay together',
+      fixed: 'some groups are the sealed test',
+    },
+    kindNote:
+      'Pictures of one group are often alike. Only a group that it never saw shows how it does elsewhere.',
+    testGroups: 'Groups of the sealed test',
+    grouped: 'No group stands in two parts. With few groups the shares cannot be kept exactly.',
+    fixedText: 'The other groups are spread over training and checking, each class evenly.',
   },
 };

@@ -24,11 +24,19 @@ export const home = {
     wrong: (actual: string) => `no, it is a ${actual}`,
     how: 'Guessed by the most similar of 120 others. A network does much better.',
   },
+  emoji: {
+    title: 'Which group of emoji is it?',
+    name: 'Emoji',
+    text: '720 emoji drawn by three vendors. Learn from two, and be tested on the third.',
+    vendors: (names: string) => `The same emoji by ${names}`,
+  },
   start: 'Start',
   own: {
-    title: 'Your own table',
-    text: 'Drop a CSV file here: rows of things, columns of what you know about them.',
+    title: 'Your own data',
+    text: 'Drop a table here (a CSV file), or a folder of pictures with one folder inside for each class.',
     choose: 'Choose a file',
+    pictures: 'A folder of pictures',
+    camera: 'Record with the camera',
     paste: 'Paste a table',
     pasteTitle: 'Paste a table',
     pasteText:

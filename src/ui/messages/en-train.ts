@@ -246,7 +246,7 @@ export const train = {
   result: {
     title: 'What it learned',
     digit: 'digit',
-    things: { penguins: 'penguins', digits: 'digits', rows: 'rows' },
+    things: { penguins: 'penguins', digits: 'digits', emoji: 'emoji', rows: 'rows' },
     right: (correct: string, total: string, things: string) =>
       `Right on ${correct} of ${total} ${things} held back for checking.`,
     commonest: (target: string, correct: string) =>

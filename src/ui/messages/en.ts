@@ -8,8 +8,10 @@ import { compress } from './en-compress';
 import { data } from './en-data';
 import { evaluate } from './en-evaluate';
 import { goal } from './en-goal';
+import { graph } from './en-graph';
 import { home } from './en-home';
 import { model } from './en-model';
+import { pictures } from './en-pictures';
 import { settings } from './en-settings';
 import { shell } from './en-shell';
 import { train } from './en-train';
@@ -22,8 +24,10 @@ export const en = {
   compress,
   shell,
   home,
+  pictures,
   data,
   goal,
+  graph,
   model,
   train,
   evaluate,

@@ -1,10 +1,22 @@
-/** What a dropped or chosen file becomes, by its name: a project, a place to go, or a table. */
+/** What dropped or chosen files become, by their names: pictures, a project, a place to go, or a table. */
 import type { App } from '../../../state/app.svelte';
 import { AppError } from '../../../core/errors';
 import type { Starter } from '../../../state/router.svelte';
 import { m } from '../../messages/m';
+import { arePictures, pictureSource } from '../../picture-files';
+import type { PictureFile } from '../../../protocol/api';
 
-const NO_TABLE = /\.(xlsx?|ods|numbers|pdf|docx?|png|jpe?g|gif|webp|zip|gz|parquet|json)$/i;
+const NO_TABLE = /\.(xlsx?|ods|numbers|pdf|docx?|gz|parquet|json)$/i;
+
+/** Folders and pictures go to the question what their folders mean; otherwise the first file counts. */
+export async function openFiles(app: App, files: readonly PictureFile[]): Promise<void> {
+  const [first] = files;
+  if (!first) return;
+  if (arePictures(files)) {
+    void app.pictures.look(pictureSource(files), m.pictures.looking);
+    app.router.go({ screen: 'new', way: 'pictures' });
+  } else await openFile(app, new File([first.file], first.path));
+}
 
 export async function openFile(app: App, file: File): Promise<void> {
   const { name } = file;

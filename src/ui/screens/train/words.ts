@@ -1,5 +1,11 @@
 /** Settings and figures of runs in words. */
-import type { BlueprintConfig, Run, RunConfig, TaskType } from '../../../protocol/entities';
+import type {
+  BlueprintConfig,
+  Run,
+  RunConfig,
+  TaskType,
+  Project,
+} from '../../../protocol/entities';
 import { settingsOf, type SettingKey } from '../../../state/run-facts';
 import { decimal, integer, percent, seconds } from '../../messages/format';
 import { m } from '../../messages/m';
@@ -73,7 +79,7 @@ export function metricWords(task: TaskType, value: number): string {
 }
 
 /** What a starter's rows are: penguins, digits, or rows. */
-export function thingsOf(starter: 'penguins' | 'digits' | null): string {
+export function thingsOf(starter: Project['starter']): string {
   return m.train.result.things[starter ?? 'rows'];
 }
 
