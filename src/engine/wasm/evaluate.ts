@@ -43,6 +43,7 @@ export async function evaluateWasm(graph: Graph, inputs: Tensors): Promise<Map<s
     if (known && !made.has(name)) results.set(name, known);
   }
   const computed = bound.outputs.filter(({ name }) => !results.has(name));
+  for (const { name, dtype } of computed) if (!SHARED.has(dtype)) throw noType(name, dtype);
   if (computed.length > 0) {
     const session = await open(pruneUnused({ ...bound, outputs: computed }));
     try {
