@@ -7,6 +7,7 @@ const decoder = new TextDecoder();
 export async function unpack(packed: Uint8Array<ArrayBuffer>): Promise<Map<string, Uint8Array>> {
   const bytes = await gunzip(packed);
   const files = new Map<string, Uint8Array>();
+  if (decoder.decode(bytes.subarray(257, 262)) !== 'ustar') throw new Error('This is no archive.');
   let longName = '';
   for (let at = 0; at + BLOCK <= bytes.length;) {
     const text = (offset: number, length: number) => {
