@@ -6,6 +6,7 @@ import { DTYPE_CODE } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import type { Graph, Node } from './graph';
 import { INTERNAL_OPSET } from './graph';
+import { subgraphsOf } from './subgraphs';
 
 export const MODEL = {
   irVersion: 1,
@@ -123,6 +124,7 @@ const SINCE: Readonly<Record<string, number>> = {
   CenterCropPad: 18,
   Col2Im: 18,
   Mish: 18,
+  DeformConv: 19,
   AffineGrid: 20,
   DFT: 20,
   Gelu: 20,
@@ -135,15 +137,18 @@ const SINCE: Readonly<Record<string, number>> = {
   Attention: 23,
   RMSNormalization: 23,
   RotaryEmbedding: 23,
+  Swish: 24,
+  TensorScatter: 24,
 };
 
 /** Attributes that came later than their operator. */
 const ATTRIBUTE_SINCE: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   AveragePool: { dilations: 19 },
-  Cast: { saturate: 19 },
-  CastLike: { saturate: 19 },
+  Cast: { saturate: 19, round_mode: 24 },
+  CastLike: { saturate: 19, round_mode: 24 },
   DequantizeLinear: { block_size: 21, output_dtype: 23 },
   LpPool: { ceil_mode: 18, dilations: 18 },
+  GroupNormalization: { stash_type: 21 },
   QuantizeLinear: { saturate: 19, block_size: 21, output_dtype: 21, precision: 23 },
   Resize: { antialias: 18, axes: 18, keep_aspect_ratio_policy: 18 },
   Split: { num_outputs: 18 },
@@ -199,11 +204,52 @@ function opsetOfNode(node: Node): number {
   return opset;
 }
 
-/** int16 and uint16 quantisation came with opset 21. */
-function quantisesTo16Bits(graph: Graph, node: Node): boolean {
-  if (node.op !== 'QuantizeLinear' && node.op !== 'DequantizeLinear') return false;
-  const zeroPoint = graph.initializers.get(node.inputs[2] ?? '')?.dtype;
-  return zeroPoint === 'int16' || zeroPoint === 'uint16';
+/** When operators that take any type learnt the narrow ones. Others never see them: they compute. */
+const DTYPE_SINCE: Partial<Readonly<Record<DType, number>>> = {
+  float8e4m3fn: 19,
+  float8e4m3fnuz: 19,
+  float8e5m2: 19,
+  float8e5m2fnuz: 19,
+  int4: 21,
+  uint4: 21,
+  float4e2m1: 23,
+  float8e8m0: 24,
+};
+/** These came to float8 only with the 4-bit types. */
+const FLOAT8_SINCE_21 = new Set(['Transpose', 'Squeeze', 'Unsqueeze', 'Flatten', 'Pad']);
+/** These learnt bfloat16 with opset 22; what is not here knew it before. */
+const BFLOAT16_SINCE_22 = new Set(
+  (
+    'Acos Acosh Asin Asinh Atan Atanh AveragePool Conv ConvTranspose Cos Cosh DeformConv Det Elu EyeLike GRU ' +
+    'GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample HardSigmoid HardSwish InstanceNormalization LSTM ' +
+    'LpNormalization LpPool MaxPool MaxUnpool Mish NegativeLogLikelihoodLoss RNN RoiAlign Round Selu Sin Sinh ' +
+    'Softplus Softsign Tan ThresholdedRelu'
+  ).split(' '),
+);
+
+/** What the element types around a node ask for, as far as the graph says them. */
+function opsetOfTypes(node: Node, dtype: (name: string) => DType | undefined): number {
+  let opset = 0;
+  const found = [...node.inputs, ...node.outputs].map(dtype);
+  const to = node.op === 'Cast' ? node.attributes.get('to') : undefined;
+  if (to?.type === 'int') found.push(dtypeOf(to.value));
+  for (const attribute of node.attributes.values()) {
+    if (attribute.type === 'tensor') found.push(attribute.value.dtype);
+  }
+  for (const own of found) {
+    if (own === undefined) continue;
+    const since = DTYPE_SINCE[own] ?? 0;
+    opset = Math.max(opset, since === 19 && FLOAT8_SINCE_21.has(node.op) ? 21 : since);
+    if (own === 'bfloat16' && BFLOAT16_SINCE_22.has(node.op)) opset = Math.max(opset, 22);
+    if (own === 'bool' && (node.op === 'ReduceMax' || node.op === 'ReduceMin')) {
+      opset = Math.max(opset, 20);
+    }
+    if (/^u?int16$/.test(own) && /^(Q|Deq)uantizeLinear$/.test(node.op)) {
+      opset = Math.max(opset, 21);
+    }
+    if (own === 'float16' && node.op === 'QuantizeLinear') opset = Math.max(opset, 19);
+  }
+  return opset;
 }
 
 /**
@@ -212,18 +258,30 @@ function quantisesTo16Bits(graph: Graph, node: Node): boolean {
  */
 export function fileOpset(graph: Graph): number {
   const own = graph.opsets.get('') ?? INTERNAL_OPSET;
-  if (own !== INTERNAL_OPSET) return own;
+  return own === INTERNAL_OPSET ? lowestOpset(graph, () => undefined) : own;
+}
+
+function lowestOpset(graph: Graph, outer: (name: string) => DType | undefined): number {
+  const types = new Map<string, DType>();
+  for (const [name, { dtype }] of graph.valueInfo) types.set(name, dtype);
+  for (const { name, dtype, open } of [...graph.inputs, ...graph.outputs]) {
+    if (open !== 'type') types.set(name, dtype);
+  }
+  for (const [name, { dtype }] of graph.initializers) types.set(name, dtype);
+  const dtype = (name: string): DType | undefined => types.get(name) ?? outer(name);
   let opset = EXPORT_FLOOR;
+  for (const own of types.values()) opset = Math.max(opset, DTYPE_SINCE[own] ?? 0);
   for (const node of graph.nodes) {
+    for (const body of subgraphsOf(node)) opset = Math.max(opset, lowestOpset(body, dtype));
     if (node.domain !== '') continue;
-    opset = Math.max(opset, opsetOfNode(node));
-    if (quantisesTo16Bits(graph, node)) opset = Math.max(opset, 21);
+    opset = Math.max(opset, opsetOfNode(node), opsetOfTypes(node, dtype));
   }
   return opset;
 }
 
 /** The IR version that was released with an opset; at least 4, since weights are not listed as inputs. */
 export function irVersionOf(opset: number): number {
+  if (opset >= 24) return 12;
   if (opset >= 23) return 11;
   if (opset >= 21) return 10;
   if (opset >= 19) return 9;
