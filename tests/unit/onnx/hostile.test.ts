@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/core/errors';
 import { readModel } from '../../../src/onnx/reader';
-import { WireWriter } from '../../../src/onnx/wire';
+import type { WireWriter } from '../../../src/onnx/wire';
 import { writeModel } from '../../../src/onnx/writer';
 import { everything, tinyMlp } from './graphs';
+import { info, io, model, node, opset17, w, weight } from './proto';
 
 /** The error that reading these bytes gives, with the time it took; fails when they are taken. */
 function refusal(file: Uint8Array): { error: AppError; milliseconds: number } {
@@ -20,26 +21,6 @@ function refusal(file: Uint8Array): { error: AppError; milliseconds: number } {
   throw new Error('The hostile file was accepted.');
 }
 
-const w = (): WireWriter => new WireWriter();
-const opset17 = w().int(2, 17);
-const model = (graph: WireWriter, ir = 8, opset = opset17): Uint8Array =>
-  w().int(1, ir).message(7, graph).message(8, opset).finish();
-const info = (name: string, code = 1, dims: readonly number[] = [1]): WireWriter => {
-  const shape = w();
-  for (const dim of dims) shape.message(1, w().int(1, dim));
-  return w()
-    .string(1, name)
-    .message(2, w().message(1, w().int(1, code).message(2, shape)));
-};
-const node = (op: string, inputs: readonly string[], outputs: readonly string[]): WireWriter => {
-  const writer = w();
-  for (const input of inputs) writer.string(1, input);
-  for (const output of outputs) writer.string(2, output);
-  return writer.string(3, `${op}:${outputs.join()}`).string(4, op);
-};
-const weight = (name: string, dims: readonly number[], bytes: number, code = 1): WireWriter =>
-  w().ints(1, dims).int(2, code).string(8, name).bytes(9, new Uint8Array(bytes));
-
 /** Graphs within attributes of nodes of graphs …, made inside out. */
 function nested(depth: number): Uint8Array {
   let bytes: Uint8Array = new Uint8Array();
@@ -54,7 +35,6 @@ const varint = (...bytes: number[]): Uint8Array => Uint8Array.from(bytes);
 const join = (...parts: Uint8Array[]): Uint8Array =>
   Uint8Array.from(parts.flatMap((part) => [...part]));
 
-const io = (): WireWriter => w().message(11, info('x')).message(12, info('y'));
 const attributeOf = (attribute: WireWriter): WireWriter =>
   io().message(1, node('Relu', ['x'], ['y']).message(5, attribute));
 
