@@ -17,7 +17,7 @@ import { WebgpuProgram } from './program';
 import { WebgpuState } from './state';
 
 /** Changes whenever a kernel changes the order of its sums, so that a run is not resumed on other arithmetic. */
-const KERNELS = 3;
+const KERNELS = 4;
 
 export class WebgpuExecutor implements Executor {
   readonly name = 'webgpu';

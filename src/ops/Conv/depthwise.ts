@@ -165,7 +165,9 @@ const MANY_THREADS = 65536;
 export function depthwiseGradWeight(backend: Backend, shape: ConvShape): Runner {
   const [y, x] = axesOf(shape);
   const { batch, channels, pixels, positions, taps } = sizesOf(shape);
-  const lanes = Math.min(x.output, Math.max(1, Math.ceil(MANY_THREADS / (batch * channels))));
+  // More lanes than this, and the parts take more memory than dY.
+  const most = Math.min(x.output, Math.floor(positions / taps));
+  const lanes = Math.max(1, Math.min(most, Math.ceil(MANY_THREADS / (batch * channels))));
   const rows = Array.from({ length: y.kernel }, (_, tap) => tap);
   const across = Array.from({ length: x.kernel }, (_, tap) => tap);
   const all = Array.from({ length: taps }, (_, tap) => tap);
