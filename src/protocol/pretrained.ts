@@ -61,6 +61,8 @@ export interface PretrainedBlock {
 
 export interface PretrainedWeight {
   readonly name: string;
+  /** The node that reads it. */
+  readonly node: string;
   readonly numbers: number;
   /** Scale and shift of a batch norm. */
   readonly norm: boolean;

@@ -63,9 +63,10 @@ export class DataView {
   }
 
   async #inspect(project: Project): Promise<void> {
-    const { datasetId, target, task, recipe, split } = project;
+    const { datasetId, target, task, recipe, split, blueprint } = project;
     if (datasetId === null || target === null || task === null) return;
-    const key = JSON.stringify([datasetId, target, task, recipe, split]);
+    const picture = blueprint?.kind === 'pretrained' ? blueprint.picture : null;
+    const key = JSON.stringify([datasetId, target, task, recipe, split, picture]);
     if (key === this.#inspectionKey) return;
     this.#inspectionKey = key;
     await this.#ask(async () => {

@@ -3,9 +3,9 @@ import { AppError } from '../core/errors';
 import { describeBlueprint, totalsOf, type LayerDescription } from '../blueprints/plan';
 import { BLUEPRINT_LIMITS } from '../blueprints/limits';
 import type { OwnBlueprint, TrainingConfig } from '../protocol/entities';
-import { BLUEPRINTS } from '../services/defaults';
+import { BLUEPRINTS, defaultTraining } from '../services/defaults';
 
-export { BLUEPRINT_LIMITS };
+export { BLUEPRINT_LIMITS, defaultTraining };
 export type Kind = OwnBlueprint['kind'];
 
 /** What a kind of blueprint begins with. */

@@ -79,7 +79,10 @@ export function changesSince(project: Project, run: Run): NonNullable<StageStatu
   const changed: ('data' | 'goal' | 'preparation' | 'split' | 'model' | 'training')[] = [];
   if (project.datasetId !== config.datasetId) changed.push('data');
   if (project.target !== config.target || project.task !== config.task) changed.push('goal');
-  if (differs(project.recipe, config.recipe)) changed.push('preparation');
+  // What a pretrained body wants done to pictures belongs to the model.
+  const own = { image: project.recipe.image };
+  if (differs({ ...project.recipe, ...own }, { ...config.recipe, ...own }))
+    changed.push('preparation');
   if (differs(project.split, config.split)) changed.push('split');
   if (project.blueprint && differs(project.blueprint, config.blueprint)) changed.push('model');
   const { training } = project;

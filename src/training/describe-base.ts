@@ -1,10 +1,11 @@
 /** Says what a pretrained model is, as plain figures: what the Model screen shows and counts before a run. */
+import { loraTargets } from '../autodiff/lora';
+import type { LoraTarget } from '../autodiff/lora';
 import { bodyOf, cutCandidates, findHead } from '../autodiff/surgery';
 import type { Head } from '../autodiff/surgery';
 import { AppError } from '../core/errors';
 import { sizeOf } from '../core/dtype';
 import type { Graph, Node } from '../onnx/graph';
-import { intAttribute } from '../ops/attributes';
 import { inspectModel, runBlockers, trainingBlockers } from '../ops/capabilities';
 import { infer } from '../ops/infer-shapes';
 import type {
@@ -137,6 +138,7 @@ function blocksOf(graph: Graph, head: Head): PretrainedBlock[] {
   for (const node of graph.nodes) {
     for (const name of node.inputs) if (!readers.has(name)) readers.set(name, node);
   }
+  const adaptable = new Map(loraTargets(graph, '*').map((target) => [target.weight, target]));
   return head.blocks.map((block) => {
     const counts = new Map<string, number>();
     for (const name of block.nodes) {
@@ -144,28 +146,24 @@ function blocksOf(graph: Graph, head: Head): PretrainedBlock[] {
       counts.set(op, (counts.get(op) ?? 0) + 1);
     }
     const operators = [...counts].sort((a, b) => b[1] - a[1]).map(([op]) => op);
-    const weights = block.weights.map((name) => weightOf(graph, name, readers.get(name)));
+    const weights = block.weights.map((name) =>
+      weightOf(graph, name, readers.get(name), adaptable.get(name)),
+    );
     return { name: block.name, operators, weights };
   });
 }
 
-function weightOf(graph: Graph, name: string, reader: Node | undefined): PretrainedWeight {
-  const dims = graph.initializers.get(name)?.dims ?? [];
+function weightOf(
+  graph: Graph,
+  name: string,
+  reader: Node | undefined,
+  adaptable: LoraTarget | undefined,
+): PretrainedWeight {
   return {
     name,
-    numbers: sizeOf(dims),
+    node: reader?.name ?? '',
+    numbers: sizeOf(graph.initializers.get(name)?.dims ?? []),
     norm: reader?.op.endsWith('Normalization') ?? false,
-    matrix: reader ? matrixOf(name, dims, reader) : null,
+    matrix: adaptable ? [adaptable.outputs, adaptable.inputs] : null,
   };
-}
-
-/** Rows and columns of a weight that LoRA can adapt: of MatMul, Gemm and the Conv that looks at one place. */
-function matrixOf(name: string, dims: readonly number[], reader: Node): [number, number] | null {
-  const [rows = 0, columns = 0] = dims;
-  if (reader.inputs[1] !== name) return null;
-  if ((reader.op === 'MatMul' || reader.op === 'Gemm') && dims.length === 2) return [rows, columns];
-  const pointwise = dims.length > 2 && dims.slice(2).every((length) => length === 1);
-  return reader.op === 'Conv' && pointwise && intAttribute(reader, 'group', 1) === 1
-    ? [rows, columns]
-    : null;
 }
