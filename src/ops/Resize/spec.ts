@@ -61,26 +61,44 @@ function resizedDims(context: InferContext, dims: readonly Dim[]): Dim[] {
   return result;
 }
 
+/** The taps of all outputs in a row: those of output `at` stand from starts[at] to starts[at + 1]. */
+function flatTaps({ taps }: AxisResize) {
+  const all = taps.flat();
+  const starts = new Int32Array(taps.length + 1);
+  taps.forEach(({ length }, at) => (starts[at + 1] = (starts[at] as number) + length));
+  return {
+    starts,
+    indices: Int32Array.from(all, ({ index }) => index),
+    weights: Float64Array.from(all, ({ weight }) => weight),
+  };
+}
+
 /** One axis of `x` resized; outputs outside the picture become `fill`. */
 function resample(x: Value, plan: AxisResize, fill: number): Value {
   const { outer, length, inner } = aroundAxis(x.dims, plan.axis);
+  const { output, axis: resized } = plan;
   const y = makeValue(
     x.dtype,
-    x.dims.map((dim, axis) => (axis === plan.axis ? plan.output : dim)),
+    x.dims.map((dim, axis) => (axis === resized ? output : dim)),
   );
   const [from, to] = [x.data, y.data];
-  const beyond = new Set(plan.outside);
+  const { starts, indices, weights } = flatTaps(plan);
   for (let o = 0; o < outer; o++) {
-    plan.taps.forEach((taps, at) => {
-      const row = (o * plan.output + at) * inner;
-      if (beyond.has(at)) to.fill(fill, row, row + inner);
-      for (const { index, weight } of taps) {
-        const source = (o * length + index) * inner;
+    for (let at = 0; at < output; at++) {
+      const row = (o * output + at) * inner;
+      const end = starts[at + 1] as number;
+      for (let tap = starts[at] as number; tap < end; tap++) {
+        const source = (o * length + (indices[tap] as number)) * inner;
+        const weight = weights[tap] as number;
         for (let i = 0; i < inner; i++) {
           to[row + i] = (to[row + i] as number) + weight * (from[source + i] as number);
         }
       }
-    });
+    }
+    for (const at of plan.outside) {
+      const row = (o * output + at) * inner;
+      to.fill(fill, row, row + inner);
+    }
   }
   return y;
 }
