@@ -12,6 +12,7 @@ import { graph } from './en-graph';
 import { home } from './en-home';
 import { model } from './en-model';
 import { pictures } from './en-pictures';
+import { pretrained } from './en-pretrained';
 import { settings } from './en-settings';
 import { shell } from './en-shell';
 import { train } from './en-train';
@@ -29,6 +30,7 @@ export const en = {
   goal,
   graph,
   model,
+  pretrained,
   train,
   evaluate,
   tryOut,
