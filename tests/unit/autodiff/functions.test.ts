@@ -185,3 +185,53 @@ describe('reductions', () => {
     checkGradients({ op: 'ReduceLogSumExp', inputs: [x, ints([1])] });
   });
 });
+
+describe('products and shares', () => {
+  it.each([
+    [
+      [3, 4],
+      [4, 2],
+    ],
+    [
+      [2, 1, 3, 4],
+      [3, 4, 2],
+    ],
+    [
+      [3, 4],
+      [2, 4, 2],
+    ],
+    [[4], [4, 2]],
+    [[2, 3, 4], [4]],
+    [[4], [4]],
+  ])('MatMul of %j and %j', (a, b) => {
+    const random = randomNumbers(a.length * 8 + b.length);
+    checkGradients({ op: 'MatMul', inputs: [uniform(random, a), uniform(random, b)] });
+  });
+
+  it.each([
+    [0, 0, [2]],
+    [1, 0, [3, 1]],
+    [0, 1, []],
+    [1, 1, [3, 2]],
+  ])('Gemm, transA %i, transB %i, C of %j', (transA, transB, c) => {
+    const random = randomNumbers(7);
+    const inputs = [
+      uniform(random, transA ? [4, 3] : [3, 4]),
+      uniform(random, transB ? [2, 4] : [4, 2]),
+      uniform(random, c),
+    ];
+    const attributes = {
+      ...floats({ alpha: 0.5, beta: 2 }),
+      transA: attr.int(transA),
+      transB: attr.int(transB),
+    };
+    checkGradients({ op: 'Gemm', inputs, attributes });
+  });
+
+  it.each(['Softmax', 'LogSoftmax'])('%s along each axis', (op) => {
+    const x = uniform(randomNumbers(9), [2, 3, 4], -2, 2);
+    for (const axis of [-1, 0, 1]) {
+      checkGradients({ op, inputs: [x], attributes: { axis: attr.int(axis) } });
+    }
+  });
+});
