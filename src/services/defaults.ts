@@ -5,6 +5,7 @@
 import type {
   BlueprintConfig,
   DatasetVersion,
+  ImagesManifest,
   OptimiserConfig,
   OwnBlueprint,
   RecipeConfig,
@@ -43,19 +44,39 @@ export function defaultRecipe(): RecipeConfig {
   return { format: 1, use: {}, imputeNumeric: 'median', standardise: true };
 }
 
-export function defaultSplit(seed = DEFAULT_SEED): SplitConfig {
-  return { kind: 'stratified', train: 0.7, validation: 0.15, test: 0.15, seed };
+/** Groups from which whole ones can be kept together without one of them ruling a part. */
+const MANY_GROUPS = 6;
+
+/** Pictures of several groups are tested on a group never seen, because those of one group are often alike. */
+export function defaultSplit(seed = DEFAULT_SEED, dataset?: DatasetVersion): SplitConfig {
+  const shares = { train: 0.7, validation: 0.15, test: 0.15, seed };
+  const manifest = dataset?.manifest;
+  const groups = (manifest?.type === 'images' && manifest.groups?.names) || [];
+  if (groups.length < 2) return { kind: 'stratified', ...shares };
+  return groups.length >= MANY_GROUPS
+    ? { kind: 'grouped', by: 'group', ...shares }
+    : { kind: 'fixed', by: 'group', testGroups: groups.slice(-1), ...shares };
 }
 
-export function defaultBlueprint(dataset: DatasetVersion): BlueprintConfig {
-  return dataset.manifest.type === 'images' ? BLUEPRINTS.cnn : BLUEPRINTS.mlp;
+/** Pictures larger than this are pooled as a whole at the end: a dense layer on every dot would be enormous. */
+const SMALL_PICTURE = 32;
+
+export function defaultBlueprint({ manifest }: DatasetVersion): BlueprintConfig {
+  if (manifest.type !== 'images') return BLUEPRINTS.mlp;
+  if (manifest.width <= SMALL_PICTURE) return BLUEPRINTS.cnn;
+  const channels = manifest.width <= 2 * SMALL_PICTURE ? [16, 32, 64] : [16, 32, 64, 64];
+  return { ...BLUEPRINTS.cnn, channels, globalPool: true };
 }
+
+/** Photographs are trained on for about so many steps, within bounds on the epochs. */
+const PICTURE_STEPS = 600;
+const PICTURE_EPOCHS = { fewest: 6, most: 40 } as const;
 
 export function defaultTraining(dataset: DatasetVersion, task: TaskType): TrainingConfig {
-  const { type, rows } = dataset.manifest;
+  const { rows } = dataset.manifest;
   const loss = task === 'regression' ? 'mse' : 'softmax-ce';
   const common = { loss, clipNorm: 1, classWeights: 'none', maxSeconds: null } as const;
-  if (type === 'images') {
+  if (dataset.manifest.type === 'images') {
     return {
       ...common,
       epochs: 6,
@@ -65,6 +86,7 @@ export function defaultTraining(dataset: DatasetVersion, task: TaskType): Traini
       schedule: { kind: 'cosine', warmup: 0.05 },
       patience: 0,
       augment: { shift: 1, rotate: 10, zoom: 0.1 },
+      ...(dataset.manifest.channels === 3 && photographs(dataset.manifest)),
     };
   }
   const batchSize = tableBatch(rows);
@@ -79,6 +101,22 @@ export function defaultTraining(dataset: DatasetVersion, task: TaskType): Traini
     schedule: { kind: 'cosine', warmup: 0.05 },
     patience: 30,
     augment: null,
+  };
+}
+
+/** What sees the world from the left may see it from the right, in another light. */
+function photographs({ rows, width }: ImagesManifest): Pick<TrainingConfig, 'epochs' | 'augment'> {
+  const epochs = Math.round(PICTURE_STEPS / Math.ceil((rows * 0.7) / 32));
+  return {
+    epochs: Math.min(PICTURE_EPOCHS.most, Math.max(PICTURE_EPOCHS.fewest, epochs)),
+    augment: {
+      shift: Math.round(width / 16),
+      rotate: 10,
+      zoom: 0.1,
+      flip: true,
+      brightness: 0.1,
+      contrast: 0.1,
+    },
   };
 }
 

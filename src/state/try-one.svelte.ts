@@ -22,6 +22,7 @@ export class TryOne {
   #error = $state.raw<unknown>(null);
   #inputs: ModelInputs | null = null;
   #asked: ModelInputs | null = null;
+  /** Not reactive: an effect that asks must not run again because it was answered. */
   #busy = false;
 
   /** The model to ask, then the one beside it, if any. */
@@ -37,6 +38,11 @@ export class TryOne {
 
   get error(): unknown {
     return this.#error;
+  }
+
+  /** An answer is on its way. */
+  get busy(): boolean {
+    return this.#busy;
   }
 
   /** Null for an empty drawing: there is nothing to answer. */

@@ -3,7 +3,7 @@
  * header is read first, so that a file which claims to be enormous is never decoded. A camera's turn (EXIF) is
  * honoured; what is transparent becomes white; of a moving picture the first frame counts.
  */
-import { isGrey } from './grey';
+import { isGrey } from '../../core/grey';
 import { HEADER_BYTES, broken, readPictureHeader } from './header';
 import { PICTURE_LIMITS } from './limits';
 import { PictureZip, tooManyBytes } from './zip';

@@ -1,7 +1,7 @@
 /** One picture file as the input of a model: made square as its training pictures were. The recipe inside does the rest. */
 import { AppError } from '../../core/errors';
 import { RAW_INPUTS } from '../recipe/compile';
-import { luma } from './grey';
+import { luma } from '../../core/grey';
 import type { RawPart } from '../../protocol/api';
 import type { FittedRecipe } from '../../protocol/entities';
 import type { PictureParser } from './decode';

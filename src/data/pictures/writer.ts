@@ -6,7 +6,7 @@
 import { AppError } from '../../core/errors';
 import { sha256Hex } from '../../core/hash';
 import { putBytes } from '../dataset';
-import { isGrey, luma } from './grey';
+import { isGrey, luma } from '../../core/grey';
 import { GREY_SIDE } from './limits';
 import type { ChunkRef } from '../../protocol/entities';
 import type { DataStore, ImageData } from '../dataset';

@@ -45,6 +45,16 @@ export const tryOut = {
     seesLabel: (side: number) => `What the model sees, ${side} × ${side} dots`,
     empty: 'Draw something, and the bars move.',
   },
+  picture: {
+    title: 'A picture',
+    drop: 'Drop a picture here, or paste one.',
+    dropHere: 'Let go to ask about it',
+    choose: 'Choose a picture',
+    camera: 'The camera, live',
+    sees: (width: number, height: number) =>
+      `${width} × ${height} pixels: made square and small as the training pictures were`,
+    empty: 'Nothing yet. Drop a picture, switch the camera on, or pick a row.',
+  },
   answer: 'What it says',
   waiting: 'Asking the model',
   bars: (column: string) => `How sure it is of each ${column}`,
