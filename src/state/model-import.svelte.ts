@@ -58,6 +58,18 @@ export class ModelImport {
     });
   }
 
+  /** A LoRA run's adapter, put back into its body and kept; null when that failed (and was said). */
+  async apply(file: File): Promise<ModelVersion | null> {
+    this.reset();
+    let saved: ModelVersion | null = null;
+    await this.#work(async () => {
+      const { studio, current, records } = this.#project;
+      saved = await studio.applyAdapter(current.id, await file.arrayBuffer());
+      await records.loadModels();
+    });
+    return saved;
+  }
+
   /** Keeps it; null when that failed (and was said). */
   async save(): Promise<ModelVersion | null> {
     const file = this.#file;
