@@ -14,6 +14,9 @@ import type { WireReader } from './wire';
 /** Nodes and calls after writing out; ten times the largest language models as exporters write them. */
 const MAX_NODES = 200_000;
 
+/** Calls within calls; exporters make five or six. */
+const MAX_CALLS = 100;
+
 export interface ModelFunction {
   readonly name: string;
   readonly domain: string;
@@ -85,12 +88,11 @@ interface Frame {
   readonly prefix: string;
   readonly attributes: ReadonlyMap<string, Attribute>;
   readonly opset: number | undefined;
-  /** Functions whose calls surround this one. */
-  readonly stack: readonly ModelFunction[];
 }
 
 export function inlineFunctions(graph: Graph, functions: readonly ModelFunction[]): Inlined {
   const inliner = new Inliner(graph, functions);
+  inliner.refuseTooMany();
   return { graph: inliner.run(), opsetOf: (node) => inliner.opsets.get(node) };
 }
 
@@ -99,7 +101,6 @@ class Inliner {
   readonly #functions = new Map<string, ModelFunction>();
   readonly #domains: Map<string, number>;
   readonly #taken = new Set<string>();
-  #left = MAX_NODES;
 
   constructor(
     readonly graph: Graph,
@@ -114,7 +115,7 @@ class Inliner {
 
   run(): Graph {
     const top: Frame = {
-      ...{ values: undefined, prefix: '', attributes: new Map(), opset: undefined, stack: [] },
+      ...{ values: undefined, prefix: '', attributes: new Map(), opset: undefined },
     };
     const nodes = this.#nodes(this.graph.nodes, top);
     // Domains of functions that have been written out are no longer anybody's.
@@ -122,6 +123,36 @@ class Inliner {
     collectDomains(nodes, used);
     const opsets = new Map([...this.#domains].filter(([domain]) => used.has(domain)));
     return withOpsets({ ...this.graph, nodes }, opsets);
+  }
+
+  /** Counts before anything is written: each function once, however often it is called. */
+  refuseTooMany(): void {
+    const counts = new Map<ModelFunction, number>();
+    const open = new Set<ModelFunction>();
+    const count = (nodes: readonly SourceNode[]): number => {
+      let total = 0;
+      for (const node of nodes) {
+        total++;
+        for (const body of subgraphsOf(node)) total += count(body.nodes);
+        const called = this.#functions.get(keyOf(node.domain, node.op, node.overload ?? ''));
+        if (!called) continue;
+        if (open.has(called)) throw callsItself(node);
+        if (open.size >= MAX_CALLS) throw tooDeep(node);
+        open.add(called);
+        const own = counts.get(called) ?? count(called.nodes);
+        open.delete(called);
+        counts.set(called, own);
+        total += own;
+      }
+      return total;
+    };
+    if (count(this.graph.nodes) > MAX_NODES) {
+      throw new AppError(
+        'onnx/too-large',
+        `The functions of this model come to more than ${MAX_NODES} nodes when they are written out, more than any model that runs here.`,
+        { limit: MAX_NODES },
+      );
+    }
   }
 
   #collectNames(graph: Graph): void {
@@ -148,13 +179,6 @@ class Inliner {
   }
 
   #emit(source: SourceNode, frame: Frame, out: Node[]): void {
-    if (--this.#left < 0) {
-      throw new AppError(
-        'onnx/too-large',
-        `The functions of this model come to more than ${MAX_NODES} nodes when they are written out, more than any model that runs here.`,
-        { limit: MAX_NODES },
-      );
-    }
     const { values } = frame;
     const named = (name: string): string => values?.get(name) ?? name;
     const inputs = source.inputs.map(named);
@@ -174,22 +198,15 @@ class Inliner {
     );
     const called = this.#functions.get(keyOf(domain, op, source.overload ?? ''));
     if (called) {
-      this.#call(node, called, frame, out);
+      this.#call(node, called, out);
       return;
     }
     if (domain === '' && frame.opset !== undefined) this.opsets.set(node, frame.opset);
     out.push(node);
   }
 
-  #call(node: Node, called: ModelFunction, frame: Frame, out: Node[]): void {
+  #call(node: Node, called: ModelFunction, out: Node[]): void {
     const { name, op } = node;
-    if (frame.stack.includes(called)) {
-      throw new AppError(
-        'onnx/function',
-        `The function ${op} of this model calls itself, by node "${name}". Export the model again.`,
-        { node: name, op },
-      );
-    }
     if (node.inputs.length > called.inputs.length || node.outputs.length > called.outputs.length) {
       const expected = `${called.inputs.length} inputs and ${called.outputs.length} outputs at most`;
       const found = `${node.inputs.length} and ${node.outputs.length}`;
@@ -226,7 +243,6 @@ class Inliner {
       prefix: name,
       attributes: new Map([...called.defaults, ...node.attributes]),
       opset: own === this.graph.opsets.get('') ? undefined : own,
-      stack: [...frame.stack, called],
     };
     out.push(...this.#nodes(called.nodes, inner), ...passed);
   }
@@ -255,6 +271,22 @@ class Inliner {
       valueInfo: new Map([...graph.valueInfo].map(([name, type]) => [named(name), type])),
     };
   }
+}
+
+function callsItself({ name, op }: Node): AppError {
+  return new AppError(
+    'onnx/function',
+    `The function ${op} of this model calls itself, by node "${name}". Export the model again.`,
+    { node: name, op, expected: 'functions that end', found: `${op} within ${op}` },
+  );
+}
+
+function tooDeep({ name, op }: Node): AppError {
+  return new AppError(
+    'onnx/too-deep',
+    `The functions of this model call one another more than ${MAX_CALLS} deep, at node "${name}" (${op}).`,
+    { node: name, op, limit: MAX_CALLS },
+  );
 }
 
 function keyOf(domain: string, name: string, overload: string): string {

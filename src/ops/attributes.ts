@@ -17,14 +17,14 @@ function read<K extends Kind>(
     throw new AppError(
       'onnx/attribute',
       `Node "${node.name}" (${node.op}) lacks its attribute "${name}". The model file is incomplete.`,
-      { node: node.name, op: node.op, attribute: name },
+      { node: node.name, op: node.op, port: name, expected: kind, found: null },
     );
   }
   if (found.type !== kind) {
     throw new AppError(
       'onnx/attribute',
       `Attribute "${name}" of node "${node.name}" (${node.op}) should be of type ${kind}, but is ${found.type}.`,
-      { node: node.name, op: node.op, attribute: name },
+      { node: node.name, op: node.op, port: name, expected: kind, found: found.type },
     );
   }
   return found.value as ValueFor<K>;

@@ -109,7 +109,7 @@ function inferWithin(graph: Graph, sight: Sight): Inference {
       throw new AppError(
         'onnx/graph',
         `Node "${node.name}" (${node.op}) reads "${name}", which nothing before it makes.`,
-        { node: node.name, value: name },
+        { node: node.name, op: node.op, value: name, expected: 'a known value', found: name },
       );
     });
     checkTypes(node, inputs);
@@ -210,7 +210,7 @@ export function staticType(types: ReadonlyMap<string, TensorType>, name: string)
     throw new AppError(
       'onnx/shape',
       `The shape ${shapeText(type.dims)} of "${name}" must be fixed here. Give a batch size.`,
-      { value: name, dims: type.dims },
+      { value: name, dims: type.dims, expected: 'fixed lengths', found: shapeText(type.dims) },
     );
   }
   return { dtype: type.dtype, dims: type.dims };

@@ -167,7 +167,7 @@ export function requireOp(node: Node): OpSpec {
       'onnx/operator',
       `Node "${node.name}" uses the operator ${name}, which this version does not know. ` +
         'Export the model with other operators.',
-      { node: node.name, op: name },
+      { node: node.name, op: name, expected: 'an operator of this version', found: name },
     );
   }
   const [least, most] = spec.inputs;
@@ -175,7 +175,13 @@ export function requireOp(node: Node): OpSpec {
     throw new AppError(
       'onnx/operator',
       `Node "${node.name}" (${name}) has ${node.inputs.length} inputs; it takes ${least} to ${most}.`,
-      { node: node.name, op: name, inputs: node.inputs.length },
+      {
+        node: node.name,
+        op: name,
+        port: 'inputs',
+        expected: `${least} to ${most}`,
+        found: node.inputs.length,
+      },
     );
   }
   return spec;

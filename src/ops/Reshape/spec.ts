@@ -51,6 +51,13 @@ const reshapeSpec: OpSpec = {
       throw new AppError(
         'onnx/shape',
         `Node "${context.node.name}" (Reshape) computes a shape of unknown rank. Export the model with fixed shapes.`,
+        {
+          node: context.node.name,
+          op: 'Reshape',
+          port: 'input 1',
+          expected: 'a known number of axes',
+          found: shapeText(inputType(context, 1).dims),
+        },
       );
     }
     return [
