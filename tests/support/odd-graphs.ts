@@ -134,6 +134,34 @@ export const ODD_GRAPHS: readonly OddGraph[] = [
     },
   ),
   odd(
+    'constants too long to be settled before',
+    { x: tensor('float32', [1], [1]) },
+    {
+      none: tensor('float32', [2000], new Array<number>(2000).fill(-Infinity)),
+      tens: tensor(
+        'float32',
+        [1500],
+        counting(1500).map((value) => value * 10 + 5),
+      ),
+      whole: tensor(
+        'int32',
+        [1100],
+        counting(1100).map((value) => 3 - value),
+      ),
+    },
+    (builder) => {
+      const scalars = (...values: number[]) =>
+        values.map((v) => builder.constant('float32', [], [v]));
+      const value = attr.tensor(tensor('float32', [1], [-Infinity]));
+      const filled = builder.node('ConstantOfShape', [builder.ints([2000])], { value });
+      builder.node('Mul', [filled, 'x'], {}, named('none'));
+      const range = builder.node('Range', scalars(5, 15005, 10));
+      builder.node('Mul', [range, 'x'], {}, named('tens'));
+      const bounds = [3, -1097, -1].map((bound) => builder.constant('int32', [], [bound]));
+      builder.node('Range', bounds, {}, named('whole'));
+    },
+  ),
+  odd(
     'half precision',
     { x: tensor('float16', [2], [0.5, -2]) },
     { y: tensor('float16', [2], [0.25, 4]), z: tensor('float32', [2], [0.5, -2]) },

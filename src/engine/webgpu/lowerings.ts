@@ -6,6 +6,7 @@ import {
   batchNormGradient,
   batchNormTrain,
 } from '../../ops/BatchNormalization/tfjs';
+import { CONSTANTS } from '../../ops/constants/tfjs';
 import { conv, convInputGradient, convWeightGradient } from '../../ops/Conv/tfjs';
 import { ELEMENTWISE, product } from '../../ops/elementwise/tfjs';
 import { dropout } from '../../ops/Dropout/tfjs';
@@ -14,6 +15,7 @@ import type { Lowering, LoweringTable } from '../../ops/lowering/tfjs';
 import { matMul } from '../../ops/MatMul/tfjs';
 import { INDEXING } from '../../ops/indexing/tfjs';
 import { MOVEMENT } from '../../ops/movement/tfjs';
+import { layerNormalization } from '../../ops/normalisation/tfjs';
 import { pad } from '../../ops/Pad/tfjs';
 import { POSITIONS } from '../../ops/positions/tfjs';
 import { POOLING, POOLING_GRADIENTS } from '../../ops/pooling/tfjs';
@@ -31,9 +33,11 @@ const STANDARD: LoweringTable = {
   ...POSITIONS,
   ...POOLING,
   ...REDUCTION_KERNELS,
+  ...CONSTANTS,
   BatchNormalization: batchNormalization,
   Conv: conv,
   Gemm: gemm,
+  LayerNormalization: layerNormalization,
   MatMul: matMul,
   Dropout: dropout,
   Pad: pad,
@@ -57,13 +61,7 @@ const tables: ReadonlyMap<string, ReadonlyMap<string, Lowering>> = new Map([
 ]);
 
 /** Their values follow from shapes and constants, so they are known when a graph is compiled and need no kernel. */
-export const FROM_SHAPES: ReadonlySet<string> = new Set([
-  'Constant',
-  'ConstantOfShape',
-  'Range',
-  'Shape',
-  'Size',
-]);
+export const FROM_SHAPES: ReadonlySet<string> = new Set(['Constant', 'Shape', 'Size']);
 
 /** undefined: the operator is rewritten in others first, or is not supported. */
 export function loweringOf(node: Node): Lowering | undefined {

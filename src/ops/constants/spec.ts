@@ -42,7 +42,8 @@ const constantSpec: OpSpec = {
   reference: (node) => [valueOf(constantTensor(node))],
 };
 
-function fillOf(node: Node) {
+/** What ConstantOfShape repeats. */
+export function fillOf(node: Node) {
   return node.attributes.has('value')
     ? valueOf(tensorAttribute(node, 'value'))
     : makeValue('float32', [1]);
