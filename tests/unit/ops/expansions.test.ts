@@ -67,6 +67,16 @@ describe('expansions on onnxruntime', () => {
       ),
   );
 
+  // From eight channels on, the gradient of the weight is written as matrix products.
+  it('gradients of Conv with many channels', () =>
+    fc.assert(
+      fc.asyncProperty(windowArbitrary, async (window) => {
+        const call = windowCall('Conv', { ...window, group: 1, channels: 8 });
+        await expectSameGradients(call, window.seed);
+      }),
+      { numRuns: 20 },
+    ));
+
   it('AveragePool that tiles the picture', () =>
     expectSameGradients(
       {
