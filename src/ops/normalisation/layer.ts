@@ -7,8 +7,8 @@ import { sizeOf } from '../../core/dtype';
 import type { Dim, Node } from '../../onnx/graph';
 import { floatAttribute, intAttribute } from '../attributes';
 import { numberType } from '../Cast/spec';
-import type { Expansion, OpSpec, ReferenceKernel, Value } from '../define';
-import { cast, emitter } from '../gradients';
+import type { Expansion, GradientRule, OpSpec, ReferenceKernel, Value } from '../define';
+import { cast, emitter, sumTo } from '../gradients';
 import { broadcastDims, broadcastIndex, inputType, normalizeAxis, shapeError } from '../shapes';
 import { shapeText } from '../shapes';
 import { inputValue, makeValue } from '../value';
@@ -78,6 +78,48 @@ const expandLayer: Expansion = ({ node, builder, type }) => {
   ];
 };
 
+/**
+ * With n = (x − mean)·inverse and h = g·scale:  dx = inverse · (h − mean(h) − n · mean(h·n)).
+ * The two statistics are outputs, so their own gradients join it:  ∂mean/∂x = 1/N, ∂inverse/∂x = −inverse²·n/N.
+ */
+const layerGradient: GradientRule = (context) => {
+  const { node, builder, type, wants, outputGradients } = context;
+  const [x = '', scale = '', bias = ''] = node.inputs;
+  const { dtype, dims } = type(x);
+  const axis = axisOf(node, dims.length);
+  const axes = dims.map((_, index) => index).slice(axis);
+  const e = emitter(builder, dtype);
+  const own = (name: string) => (stashType(node) === dtype ? name : cast(builder, name, dtype));
+  const settings = Object.fromEntries(node.attributes);
+  const [, mean = '', inverse = ''] = builder
+    .nodes('LayerNormalization', node.inputs, 3, settings)
+    .map((name, index) => (index === 0 ? name : own(name)));
+  const normal = e('Mul', e('Sub', x, mean), inverse);
+  const [g, gMean, gInverse] = outputGradients;
+  const parts: string[] = [];
+  if (g !== undefined && wants(0)) {
+    const h = e('Mul', g, scale);
+    const aligned = e('Mul', normal, meanOver(builder, e('Mul', h, normal), axes));
+    parts.push(e('Mul', e('Sub', e('Sub', h, meanOver(builder, h, axes)), aligned), inverse));
+  }
+  const count = sizeOf(dims.slice(axis));
+  if (gMean !== undefined) {
+    parts.push(builder.node('Expand', [e('Div', own(gMean), count), builder.ints(dims)]));
+  }
+  if (gInverse !== undefined) {
+    const slope = e('Mul', e('Mul', inverse, inverse), e('Div', own(gInverse), -count));
+    parts.push(e('Mul', normal, slope));
+  }
+  const toScale = () => sumTo(builder, e('Mul', g ?? '', normal), dims, type(scale).dims);
+  return [
+    wants(0) && parts.length > 0 ? parts.reduce((sum, part) => e('Add', sum, part)) : undefined,
+    wants(1) && g !== undefined ? toScale() : undefined,
+    bias !== '' && wants(2) && g !== undefined
+      ? sumTo(builder, g, dims, type(bias).dims)
+      : undefined,
+  ];
+};
+
 const expandRms: Expansion = ({ node, builder, type }) => {
   const [x = '', scale = ''] = node.inputs;
   const { dtype, dims } = type(x);
@@ -105,6 +147,7 @@ export const layerNormalizationSpec: OpSpec = {
     return [x, statistic, statistic];
   },
   reference: reference(true),
+  gradient: layerGradient,
   expand: expandLayer,
 };
 
