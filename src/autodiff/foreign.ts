@@ -2,10 +2,11 @@
  * Makes a model that others exported ready to learn: every weight a named float32 initialiser, as the trainer's
  * State wants it. Values stay what they are; only how they are written down changes.
  */
-import { isFloat } from '../core/dtype';
+import { DTYPE_CODE, isFloat } from '../core/dtype';
+import { pruneUnused } from '../onnx/compose';
 import { attr } from '../onnx/graph';
 import type { Attribute, Graph, Node, Tensor, TensorType } from '../onnx/graph';
-import { DTYPE_CODE } from '../core/dtype';
+import { halfToNumber } from '../core/number-format';
 import { intAttribute } from '../ops/attributes';
 import { valueOf } from '../ops/value';
 
@@ -17,9 +18,23 @@ const TYPE_ATTRIBUTES: Readonly<Record<string, string>> = {
   RandomUniformLike: 'dtype',
 };
 
+let halves: Float32Array | null = null;
+
+/** Each of the 65,536 half-precision numbers: models hold millions, and reading bits takes longer than looking up. */
+function halfTable(): Float32Array {
+  halves ??= Float32Array.from({ length: 1 << 16 }, (_, bits) => halfToNumber(bits));
+  return halves;
+}
+
 /** Float tensors of any width as float32; others as they are. */
 export function widened(tensor: Tensor): Tensor {
   if (tensor.dtype === 'float32' || !isFloat(tensor.dtype)) return tensor;
+  if (tensor.dtype === 'float16' && tensor.data instanceof Uint16Array) {
+    const table = halfTable();
+    const data = new Float32Array(tensor.data.length);
+    for (let i = 0; i < data.length; i++) data[i] = table[tensor.data[i] as number] as number;
+    return { dtype: 'float32', dims: tensor.dims, data };
+  }
   return { dtype: 'float32', dims: tensor.dims, data: Float32Array.from(valueOf(tensor).data) };
 }
 
@@ -93,10 +108,17 @@ function constantOf(node: Node): Tensor | undefined {
   return undefined;
 }
 
+/** Identity, and casts between floats, which are all of one type here. */
+function passes(node: Node): boolean {
+  if (node.domain !== '') return false;
+  const to = node.attributes.get('to');
+  return node.op === 'Identity' || (node.op === 'Cast' && to !== undefined && isWide(to));
+}
+
 /**
- * Constant nodes become initialisers. So does the Identity of an initialiser: PyTorch stores equal weights once and
- * gives the others their names so, though they learn apart. Initialisers that old files list as inputs too are
- * inputs no longer.
+ * Constant nodes become initialisers. So does the Identity of an initialiser (PyTorch stores equal weights once and
+ * gives the others their names so, though they learn apart) and the Cast of a weight that is stored in less space.
+ * Initialisers that old files list as inputs too are inputs no longer.
  */
 export function hoistConstants(graph: Graph): Graph {
   const initializers = new Map(graph.initializers);
@@ -104,8 +126,8 @@ export function hoistConstants(graph: Graph): Graph {
   const nodes = graph.nodes.filter((node) => {
     const [output = ''] = node.outputs;
     if (outputs.has(output)) return true;
-    const same = node.op === 'Identity' ? initializers.get(node.inputs[0] ?? '') : undefined;
-    const constant = node.op === 'Constant' ? constantOf(node) : same;
+    const same = passes(node) ? initializers.get(node.inputs[0] ?? '') : undefined;
+    const constant = node.op === 'Constant' ? constantOf(node) : same && widened(same);
     if (constant) initializers.set(output, constant);
     return !constant;
   });
@@ -113,6 +135,7 @@ export function hoistConstants(graph: Graph): Graph {
   return { ...graph, inputs, nodes, initializers };
 }
 
+/** Ready to be cut and taught: float32 throughout, weights are named initialisers, and nothing is there unused. */
 export function prepareForeign(graph: Graph): Graph {
-  return hoistConstants(asFloat32(graph));
+  return pruneUnused(hoistConstants(asFloat32(graph)));
 }

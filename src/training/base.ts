@@ -5,8 +5,7 @@
 import { prepareForeign } from '../autodiff/foreign';
 import { AppError } from '../core/errors';
 import { sha256Hex } from '../core/hash';
-import { pruneUnused } from '../onnx/compose';
-import type { Graph, Node } from '../onnx/graph';
+import type { Graph } from '../onnx/graph';
 import { readModel } from '../onnx/reader';
 
 /** A pretrained model, ready to be cut and taught. */
@@ -37,19 +36,5 @@ export function readBase(bytes: Uint8Array): Graph {
 }
 
 export function asBase(graph: Graph): Graph {
-  return withoutIdleCasts(prepareForeign(graph));
-}
-
-/** Files that store half-precision weights widen them by Cast; those are float32 by now, and the Cast does nothing. */
-function withoutIdleCasts(graph: Graph): Graph {
-  const initializers = new Map(graph.initializers);
-  const nodes: Node[] = [];
-  for (const node of graph.nodes) {
-    const tensor = initializers.get(node.inputs[0] ?? '');
-    const idle = node.op === 'Cast' && node.domain === '' && node.attributes.get('to')?.value === 1;
-    const [output = ''] = node.outputs;
-    if (idle && tensor?.dtype === 'float32') initializers.set(output, tensor);
-    else nodes.push(node);
-  }
-  return pruneUnused({ ...graph, nodes, initializers });
+  return prepareForeign(graph);
 }

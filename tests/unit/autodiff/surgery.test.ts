@@ -1,5 +1,7 @@
 /** Models as PyTorch exports them (tools/golden/exported.py), and as Keras does, lose their head and get another. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { loraTargets } from '../../../src/autodiff/lora';
 import {
   bodyBlocks,
   bodyOf,
@@ -14,6 +16,7 @@ import { AppError } from '../../../src/core/errors';
 import { GraphBuilder } from '../../../src/onnx/builder';
 import { attr } from '../../../src/onnx/graph';
 import type { Graph } from '../../../src/onnx/graph';
+import { readModel } from '../../../src/onnx/reader';
 import { tensorOf } from '../../../src/ops/value';
 import { randomNumbers, tensorFeeds, uniform } from '../../support/calls';
 import { exported, picture, valueAt } from '../../support/exported';
@@ -184,6 +187,27 @@ function keras(): Graph {
 }
 
 describe('models of other exporters', () => {
+  it('the backbone that comes with the studio, stored in half precision', () => {
+    const file = new URL('../../../static/backbones/efficientnet-lite0.onnx', import.meta.url);
+    const graph = readModel(new Uint8Array(readFileSync(file)));
+    const found = findHead(graph);
+    expect(found).toMatchObject({ cut: 'top/flatten/out', features: 1280, classes: 1000 });
+    expect(found.blocks.map(({ name }) => name)).toEqual([
+      'stem.conv',
+      ...Array.from({ length: 16 }, (_, index) => `block_${String(index + 1).padStart(2, '0')}`),
+      'top.conv',
+    ]);
+    const all = found.blocks.reduce((sum, { parameters }) => sum + parameters, 0);
+    // All of its weights but those of the classifier: 1,280 · 1,000 + 1,000.
+    expect(all).toBe(4_652_008 - 1_281_000);
+    const body = bodyOf(graph, found.cut, { inputDims: [3, 32, 32] });
+    expect(body.nodes.some(({ op }) => op === 'Cast')).toBe(false);
+    const whole = withHead(body, HEAD);
+    expect(loraTargets(whole, 'block_1*')).toHaveLength(14);
+    const feeds = new Map([['features', uniform(randomNumbers(1), [1, 3, 32, 32])]]);
+    expect(valueAt(whole, 'logits', feeds).data.every(Number.isFinite)).toBe(true);
+  });
+
   it('Keras: MatMul and Add under a Softmax, features averaged over the last two axes but one', () => {
     const found = findHead(keras());
     expect(found).toMatchObject({
