@@ -31,8 +31,9 @@ export async function verified(
   );
 }
 
+/** @param bytes are given away: weights become views on them, moved to where arrays can begin. */
 export function readBase(bytes: Uint8Array): Graph {
-  return asBase(readModel(bytes));
+  return asBase(readModel(bytes, { consume: true }));
 }
 
 export function asBase(graph: Graph): Graph {
