@@ -31,6 +31,8 @@ export interface LookRequest {
   readonly frozen: Graph;
   readonly batchSize: number;
   readonly rows: { readonly train: number; readonly validation: number };
+  /** What a row is called: pictures. */
+  readonly noun: string;
   readonly batches: BatchSource;
   readonly control: RunControl;
   readonly onProgress: OnProgress;
@@ -38,7 +40,7 @@ export interface LookRequest {
 
 /** Runs the frozen part over all rows of training and validation. `frozen` has its batch axis fixed. */
 export async function lookAtAll(request: LookRequest): Promise<FeatureTable> {
-  const { executor, frozen, batchSize, rows, batches, control, onProgress } = request;
+  const { executor, frozen, batchSize, rows, noun, batches, control, onProgress } = request;
   const [made] = frozen.outputs;
   if (made === undefined) throw new AppError('internal/invariant', 'A frozen part has no output.');
   const width = sizeOf(made.dims.slice(1).map(Number));
@@ -50,7 +52,11 @@ export async function lookAtAll(request: LookRequest): Promise<FeatureTable> {
     updates: new Map(),
     outputs: [made.name],
   });
-  const told = { label: `Looking at ${total} rows`, total, unit: 'rows' } as const;
+  const told = {
+    label: `Looking at ${total.toLocaleString('en')} ${noun}`,
+    total,
+    unit: 'rows',
+  } as const;
   const stream = new Prefetch(batches, cursorsOver(rows, batchSize));
   try {
     for (;;) {

@@ -4,15 +4,17 @@
  */
 import { addLora, adapterOf, applyAdapter, mergeLora } from '../autodiff/lora';
 import type { Adapter } from '../autodiff/lora';
-import { bodyOf, findHead, headGraph, withHead } from '../autodiff/surgery';
+import { bodyOf, findHead, withHead } from '../autodiff/surgery';
 import type { Block } from '../autodiff/blocks';
 import { AppError } from '../core/errors';
-import { pruneUnused, renameValues, withInitializers, withOutputs } from '../onnx/compose';
+import { renameValues, withInitializers } from '../onnx/compose';
 import type { Graph } from '../onnx/graph';
 import type { FittedRecipe, RunConfig } from '../protocol/entities';
 import type { PretrainedBlueprint } from '../protocol/fine-tune';
 import type { Base } from './base';
 import type { Tensors } from './loop-types';
+import { splitLesson } from './split-lesson';
+import type { LessonSplit } from './split-lesson';
 import { factorsAt, trainableFor } from './trainable';
 
 export interface LessonOptions {
@@ -53,8 +55,8 @@ export interface Lesson {
   readonly batchNorm: PretrainedBlueprint['batchNorm'];
   /** Shares of the learning rate at a 0-based epoch; null where every weight has all of it. */
   readonly factors: ((epoch: number) => ReadonlyMap<string, number>) | null;
-  /** Where nothing of the body learns: the body alone, and the head that learns on its answers. */
-  readonly split: { readonly body: Graph; readonly head: Graph; readonly width: number } | null;
+  /** The part that is frozen and the part that learns on its answers; null where all of it learns. */
+  readonly split: LessonSplit | null;
 }
 
 export function prepareLesson(
@@ -69,18 +71,15 @@ export function prepareLesson(
   const headOptions = { classes: outputs, hidden: wanted.hidden, dropout: wanted.dropout, seed };
   const bare = withHead(body, headOptions);
   const forward = strategy.kind === 'lora' ? addLora(bare, { ...strategy, seed }) : bare;
+  const trainable = trainableFor(strategy, forward, blocks).weights;
   const graded = 'depthDecay' in strategy;
-  const width = Number(body.outputs[0]?.dims[1]);
   return {
     forward,
     blocks,
-    trainable: trainableFor(strategy, forward, blocks).weights,
+    trainable,
     batchNorm,
     factors: graded ? (epoch) => factorsAt(strategy, forward, blocks, epoch) : null,
-    split:
-      strategy.kind === 'head'
-        ? { body: embeddingOf(forward, width), head: headGraph(width, headOptions), width }
-        : null,
+    split: splitLesson(forward, blocks, trainable),
   };
 }
 
@@ -108,12 +107,6 @@ const TAKEN = new Set(['image', 'numeric', 'categorical', 'probabilities', 'pred
 function withoutClashes(body: Graph): Graph {
   const made = body.nodes.flatMap(({ outputs }) => outputs).filter((name) => TAKEN.has(name));
   return renameValues(body, new Map(made.map((name) => [name, `body/${name}`])));
-}
-
-/** `features` to `embedding`: the whole forward graph without its head. */
-function embeddingOf(forward: Graph, width: number): Graph {
-  const embedding = { name: 'embedding', dtype: 'float32', dims: ['batch', width] } as const;
-  return pruneUnused(withOutputs(forward, [embedding]));
 }
 
 /** The forward graph with what was learned in it, as an ordinary graph; adapters are merged. */

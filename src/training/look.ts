@@ -39,6 +39,7 @@ export async function answersOfBody(looking: Looking): Promise<FeatureTable | nu
     frozen: withBatch(split.body, training.batchSize),
     batchSize: training.batchSize,
     rows: { train, validation },
+    noun: request.prepared.recipe.input.type === 'images' ? 'pictures' : 'rows',
     batches,
     control,
     onProgress,
@@ -48,7 +49,7 @@ export async function answersOfBody(looking: Looking): Promise<FeatureTable | nu
 }
 
 /** Everything that the answers depend on. */
-function keyOf({ request, base, executor }: Looking): Promise<string> {
+function keyOf({ request, lesson, base, executor }: Looking): Promise<string> {
   const { config, prepared } = request;
   const { datasetId, target, split, blueprint } = config;
   return hashJson({
@@ -59,6 +60,7 @@ function keyOf({ request, base, executor }: Looking): Promise<string> {
     recipe: prepared.recipe,
     base: base.sha256,
     cut: blueprint.kind === 'pretrained' ? blueprint.cut : null,
+    until: lesson.split?.body.outputs[0]?.name ?? null,
     executor: executor.name,
     plan: executor.planId,
   });

@@ -51,8 +51,8 @@ export function forwardGraph(config: SessionConfig, recipe: FittedRecipe): Graph
 }
 
 /**
- * @param lesson of a pretrained body; @param looked whether the body's answers stand in for the rows, so that
- * only the head is on the device
+ * @param lesson of a pretrained body; @param looked whether the frozen part's answers stand in for the rows, so
+ * that only what learns is on the device
  */
 export async function openSession(
   executor: Executor,
@@ -64,7 +64,7 @@ export async function openSession(
   const { task, training } = config;
   const { loss, optimiser, batchSize, epochs } = training;
   const forward = lesson?.forward ?? forwardGraph(config, prepared.recipe);
-  const learned = (looked ? lesson?.split?.head : null) ?? forward;
+  const learned = (looked ? lesson?.split?.learned : null) ?? forward;
   const factors = lesson?.factors ?? null;
   const taught = lesson ? { trainable: lesson.trainable, batchNorm: lesson.batchNorm } : {};
   const options = { task, loss, batchSize, ...taught };

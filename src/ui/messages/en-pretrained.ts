@@ -44,7 +44,7 @@ export const pretrained = {
   sentence: (learning: number, blocks: number) =>
     `${count(blocks, 'block', 'blocks')}, of which ${learning} learn, and a new head.`,
   line: (learning: string, all: string) => `${learning} of ${all} numbers learn`,
-  cached: 'The body looks at each picture once; the head then learns in seconds.',
+  cached: 'What is frozen looks at each row once; the rest then learns on its answers.',
   strategy: 'Strategy',
   strategies: {
     head: 'New head only',
