@@ -20,6 +20,7 @@ import { pad } from '../../ops/Pad/tfjs';
 import { POSITIONS } from '../../ops/positions/tfjs';
 import { POOLING, POOLING_GRADIENTS } from '../../ops/pooling/tfjs';
 import { REDUCTION_KERNELS } from '../../ops/reductions/tfjs';
+import { roiAlign } from '../../ops/RoiAlign/tfjs';
 import { topK } from '../../ops/TopK/tfjs';
 import {
   softmaxCrossEntropy,
@@ -41,6 +42,7 @@ const STANDARD: LoweringTable = {
   MatMul: matMul,
   Dropout: dropout,
   Pad: pad,
+  RoiAlign: roiAlign,
   TopK: topK,
 };
 

@@ -32,7 +32,7 @@ function cornersAt(y: number, x: number, height: number, width: number): Corner[
   ];
 }
 
-function settingsOf(node: Node) {
+export function roiSettings(node: Node) {
   const mode = stringAttribute(node, 'mode', 'avg');
   if (mode !== 'avg' && mode !== 'max') throw shapeError(node, 'mode', 'avg or max', mode);
   const transform = stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel');
@@ -56,14 +56,14 @@ export const roiAlignSpec: OpSpec = {
     if (dims.length !== 4) {
       throw shapeError(context.node, 'input 0', 'of rank 4 (NCHW)', shapeText(dims));
     }
-    const { rows, columns } = settingsOf(context.node);
+    const { rows, columns } = roiSettings(context.node);
     return [{ dtype, dims: [dimAt(rois, 0), dimAt(dims, 1), rows, columns] }];
   },
   reference: (node, inputs) => {
     const x = inputValue(node, inputs, 0);
     const rois = inputValue(node, inputs, 1);
     const pictures = inputValue(node, inputs, 2);
-    const { mode, half, rows, columns, ratio, scale } = settingsOf(node);
+    const { mode, half, rows, columns, ratio, scale } = roiSettings(node);
     const [, channels, height, width] = x.dims as [number, number, number, number];
     const regions = dimAt(rois.dims, 0);
     const y = makeValue(x.dtype, [regions, channels, rows, columns]);
