@@ -28,6 +28,9 @@ export class GraphBuilder {
   /** Exporters may call a node as one of its values; only generated names avoid both. */
   readonly #nodeNames = new Set<string>();
   readonly #constants = new Map<string, string>();
+  /** Numbers below these are taken for good: a long graph must not try them all again for each name. */
+  readonly #untried = new Map<string, number>();
+  readonly #untriedFree = new Map<string, number>();
   #docString = '';
   #opsets = new Map<string, number>([['', INTERNAL_OPSET]]);
 
@@ -147,9 +150,11 @@ export class GraphBuilder {
 
   /** `wanted`, or with a number behind it where that name is taken. */
   freeName(wanted: string): string {
-    let name = wanted;
-    for (let index = 2; this.#taken.has(name); index++) name = `${wanted}_${index}`;
-    return name;
+    if (!this.#taken.has(wanted)) return wanted;
+    let index = this.#untriedFree.get(wanted) ?? 2;
+    while (this.#taken.has(`${wanted}_${index}`)) index++;
+    this.#untriedFree.set(wanted, index);
+    return `${wanted}_${index}`;
   }
 
   metadata(key: string, value: string): void {
@@ -188,8 +193,9 @@ export class GraphBuilder {
 
   #fresh(stem: string): string {
     const taken = (name: string) => this.#taken.has(name) || this.#nodeNames.has(name);
-    let index = 0;
+    let index = this.#untried.get(stem) ?? 0;
     while (taken(`${stem}_${index}`) || taken(`${stem}_${index}_out`)) index++;
+    this.#untried.set(stem, index);
     const name = `${stem}_${index}`;
     this.#taken.add(name);
     this.#nodeNames.add(name);

@@ -24,6 +24,11 @@ export interface KernelSource {
   readonly threads?: number;
   /** Functions that the body calls. */
   readonly helpers?: string;
+  /**
+   * A whole number that the body reads as `uniforms.start`, so that kernels which differ in nothing else (the parts of
+   * a Split) are compiled once.
+   */
+  readonly start?: number;
 }
 
 /** Prepares a kernel; the result runs it. */
@@ -54,6 +59,7 @@ ${calls.join('\n')}
 }`;
   const dtype = deviceType(source.output.dtype);
   const shape = [...source.output.dims];
+  const own = source.start === undefined ? undefined : [{ type: 'int32', data: [source.start] }];
   return (inputs) => {
     const output = backend.makeTensorInfo(shape, dtype);
     if (size === 0) return backend.runWebGPUProgram(program(), [], dtype, undefined, output);
@@ -62,7 +68,7 @@ ${calls.join('\n')}
       dtype: x.dtype,
       shape: [sizeOf(x.shape)],
     }));
-    backend.runWebGPUProgram(program(), flat, dtype, undefined, {
+    backend.runWebGPUProgram(program(), flat, dtype, own, {
       dataId: output.dataId,
       dtype,
       shape: [size],
@@ -80,6 +86,7 @@ ${calls.join('\n')}
       workgroupSize: [WORKGROUP, 1, 1] as [number, number, number],
       shaderKey: code,
       getUserCode: () => code,
+      ...(own === undefined ? {} : { uniforms: 'start : i32, ' }),
     };
   }
 }

@@ -22,13 +22,15 @@ function stridedCopy(
   context: LoweringContext,
   output: StaticType,
   strides: readonly number[],
-  offset = 0,
+  start?: number,
 ) {
+  const address = addressOf(output.dims, strides);
   return kernel(context.backend, {
     label: context.node.op,
     output,
     inputCount: 1,
-    body: `  result[index] = x0[${addressOf(output.dims, strides, 'index', offset)}];`,
+    body: `  result[index] = x0[${start === undefined ? address : `uniforms.start + ${address}`}];`,
+    ...(start === undefined ? {} : { start }),
   });
 }
 
