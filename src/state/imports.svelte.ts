@@ -3,7 +3,9 @@
  * cancelled, and ends with a project on screen.
  */
 import type { ImportResult, Progress } from '../protocol/api';
-import type { Id, Project } from '../protocol/entities';
+import type { DatasetManifest, Id, Project } from '../protocol/entities';
+import { pacedTraining, pretrainedBlueprint } from '../services/pretrained';
+import { BACKBONE } from './pretrained.svelte';
 import type { Starter } from './router.svelte';
 import type { Studio } from './studio';
 
@@ -58,12 +60,13 @@ export class Imports {
     return this.#make(steps, async (studio, callId, say) => {
       const { dataset } = await studio.importEmbedded(callId, starter, say);
       say({ label: steps.preparing });
-      return studio.createProject({
+      const project = await studio.createProject({
         name,
         datasetId: dataset.id,
         starter,
         temporary: this.#temporary,
       });
+      return startFromBody(studio, project, dataset.manifest);
     });
   }
 
@@ -86,18 +89,16 @@ export class Imports {
   }
 
   /** A project on pictures that were brought (Pictures). */
-  pictures(
-    result: ImportResult,
-    steps: Pick<ImportSteps, 'preparing'>,
-  ): Promise<Project | null> {
-    return this.#make({ reading: steps.preparing, ...steps }, (studio) => {
+  pictures(result: ImportResult, steps: Pick<ImportSteps, 'preparing'>): Promise<Project | null> {
+    return this.#make({ reading: steps.preparing, ...steps }, async (studio) => {
       const { id, manifest } = result.dataset;
       this.#understood = { datasetId: id, words: result.understood };
-      return studio.createProject({
+      const project = await studio.createProject({
         name: manifest.name,
         datasetId: id,
         temporary: this.#temporary,
       });
+      return startFromBody(studio, project, manifest);
     });
   }
 
@@ -142,6 +143,29 @@ export class Imports {
       }
     }
   }
+}
+
+/** Coloured pictures from this side on are what the embedded body was taught with. */
+const BODY_SIDE = 64;
+
+/**
+ * Photographs begin with a trained body and a new head: a few dozen pictures teach it in seconds, where a network of
+ * one's own would need thousands. The Model screen changes it.
+ */
+async function startFromBody(
+  studio: Studio,
+  project: Project,
+  manifest: DatasetManifest,
+): Promise<Project> {
+  const { training } = project;
+  const fits = manifest.type === 'images' && manifest.channels === 3 && manifest.width >= BODY_SIDE;
+  if (!fits || training === null) return project;
+  const source = { kind: 'embedded', id: BACKBONE } as const;
+  const summary = await studio.workers.train.describePretrained(source);
+  return studio.store.editProject(project.id, project.revision, {
+    blueprint: pretrainedBlueprint(source, summary, manifest),
+    training: pacedTraining(training, 'head'),
+  });
 }
 
 export interface ImportSteps {

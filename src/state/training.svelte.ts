@@ -99,7 +99,8 @@ export class Training {
 
   async #fit(project: Project): Promise<Project> {
     const { training } = project;
-    if (!training) return project;
+    // A body's answers are computed once, which no limit should cut short.
+    if (!training || project.blueprint?.kind === 'pretrained') return project;
     const dataset = await this.#studio.dataset(project);
     this.#step = 'measuring';
     const report = await this.#studio.probe((progress) => (this.#progress = progress));

@@ -146,9 +146,8 @@ describe('the camera', () => {
       .getByRole('button', { name: /^Train/ })
       .first()
       .click();
-    await page.getByText(/best: epoch/).waitFor({ timeout: 120_000 });
-    await page.getByRole('button', { name: 'Stop and keep best' }).click();
-    await page.getByText(/Right on \d+ of \d+/).waitFor({ timeout: 60_000 });
+    // A trained body with a new head: seconds, where a network of its own would take minutes.
+    await page.getByText(/Right on \d+ of \d+/).waitFor({ timeout: 120_000 });
 
     await page.goto(`${project}/try`);
     await page.getByRole('button', { name: 'Switch the camera on' }).click();
