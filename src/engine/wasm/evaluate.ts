@@ -60,7 +60,10 @@ export async function evaluateWasm(graph: Graph, inputs: Tensors): Promise<Map<s
 const entry = (name: string, tensor: Tensor | undefined): [string, Tensor][] =>
   tensor ? [[name, tensor]] : [];
 
-/** Opens a session; each time the runtime misses an operator, that one is expanded and it tries again. */
+/**
+ * Opens a session. Where the runtime says which operator it misses, that one is expanded and it tries again; where it
+ * refuses for another reason (a form of an operator that it does not carry out), everything that can be.
+ */
 async function open(graph: Graph): Promise<InferenceSession> {
   const lacking = new Set<string>();
   for (;;) {
@@ -73,16 +76,18 @@ async function open(graph: Graph): Promise<InferenceSession> {
     } catch (cause) {
       if (cause instanceof AppError) throw cause;
       const text = cause instanceof Error ? cause.message : String(cause);
-      const op = missingOperator(text);
-      if (op === undefined || lacking.has(op) || !lookupOp('', op)?.expand) {
+      const missing = missingOperator(text);
+      const wanted = missing === undefined ? graph.nodes.map(({ op }) => op) : [missing];
+      const fresh = wanted.filter((op) => !lacking.has(op) && lookupOp('', op)?.expand);
+      if (fresh.length === 0) {
         throw new AppError(
           'engine/unsupported',
           `onnxruntime-web does not open this model: ${text.split('\n')[0] ?? ''}`,
-          op === undefined ? {} : { op },
+          missing === undefined ? {} : { op: missing },
           cause,
         );
       }
-      lacking.add(op);
+      for (const op of fresh) lacking.add(op);
     }
   }
 }
