@@ -3,6 +3,7 @@ import { DTYPE_CODE } from '../../core/dtype';
 import type { DType } from '../../core/dtype';
 import { attr } from '../graph';
 import type { Node, Tensor } from '../graph';
+import { attention } from './attention';
 import type { Rule } from './rule';
 import { batchedScan } from './scan';
 import { cannotNormalise, floatOf, intOf, stringOf, withAttributes } from './rule';
@@ -97,13 +98,6 @@ const swish: Rule = (node, context) => {
   const inner = alpha === 1 ? x : context.before(node, 'Mul', [x, factor]);
   const gate = context.before(node, 'Sigmoid', [inner]);
   return { ...node, op: 'Mul', inputs: [x, gate], attributes: new Map() };
-};
-
-const attention: Rule = (node) => {
-  if (node.inputs[6]) {
-    throw cannotNormalise(node, 'limits keys by nonpad_kv_seqlen (opset 24), which is not known');
-  }
-  return node.inputs.length > 6 ? { ...node, inputs: node.inputs.slice(0, 6) } : undefined;
 };
 
 const GRID_MODES: Readonly<Record<string, string>> = { bilinear: 'linear', bicubic: 'cubic' };
