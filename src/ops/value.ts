@@ -1,10 +1,11 @@
-/** Values of the reference interpreter to and from tensors. Strings have no value here. */
+/** Values of the reference interpreter to and from tensors. */
 import { AppError } from '../core/errors';
 import { sizeOf } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import { decodeNumbers, encodeNumbers } from '../core/number-format';
 import type { Node, Tensor } from '../onnx/graph';
 import type { Value } from './define';
+import { placeOfText, textAt } from './text';
 
 export function makeValue(dtype: DType, dims: readonly number[], data?: Float64Array): Value {
   return { dtype, dims, data: data ?? new Float64Array(sizeOf(dims)) };
@@ -29,16 +30,14 @@ export function inputValue(
 export function valueOf(tensor: Tensor): Value {
   const { dtype, dims, data } = tensor;
   if (dtype === 'string' || Array.isArray(data)) {
-    throw new AppError('onnx/unsupported', 'The reference interpreter does not hold text tensors.');
+    return { dtype, dims, data: Float64Array.from(data as string[], placeOfText) };
   }
   return { dtype, dims, data: decodeNumbers(dtype, data, dims) };
 }
 
 export function tensorOf(value: Value): Tensor {
   const { dtype, dims, data } = value;
-  if (dtype === 'string') {
-    throw new AppError('onnx/unsupported', 'The reference interpreter does not hold text tensors.');
-  }
+  if (dtype === 'string') return { dtype, dims, data: Array.from(data, textAt) };
   return { dtype, dims, data: dtype === 'float64' ? data : encodeNumbers(dtype, data, false) };
 }
 

@@ -1,4 +1,4 @@
-/** Cast and CastLike: between any two number types. Text has no value in the interpreter. */
+/** Cast and CastLike: between any two element types. */
 import { DTYPE_CODE, isFloat } from '../../core/dtype';
 import type { DType } from '../../core/dtype';
 import { throughType } from '../../core/number-format';
@@ -7,6 +7,7 @@ import { intAttribute, stringAttribute, unsupported } from '../attributes';
 import type { GradientRule, OpSpec, Value } from '../define';
 import { cast } from '../gradients';
 import { inputType } from '../shapes';
+import { numberFromText, numberToText, placeOfText, textAt } from '../text';
 import { inputValue, makeValue } from '../value';
 
 type NumberType = Exclude<DType, 'string'>;
@@ -22,16 +23,16 @@ export function numberType(node: Node, code: number): NumberType {
   return dtype;
 }
 
-export function castTarget(node: Node): NumberType {
-  return numberType(node, intAttribute(node, 'to'));
-}
-
-function like(node: Node, dtype: DType): NumberType {
-  return numberType(node, DTYPE_CODE[dtype]);
+export function castTarget(node: Node): DType {
+  const code = intAttribute(node, 'to');
+  return code === DTYPE_CODE.string ? 'string' : numberType(node, code);
 }
 
 /** Floats are rounded (float8 saturates unless told not to); integers are cut and wrap; bool is "not zero". */
-function convert(node: Node, x: Value, to: NumberType): Value {
+function convert(node: Node, given: Value, to: DType): Value {
+  if (given.dtype === to) return given;
+  const x = given.dtype === 'string' ? numbersOfText(given) : given;
+  if (to === 'string') return textOfNumbers(x);
   const full = to === 'float32' || to === 'float64';
   // What is float32 already stays in the interpreter's full precision.
   if (full && isFloat(x.dtype)) return makeValue(to, x.dims, x.data);
@@ -39,8 +40,23 @@ function convert(node: Node, x: Value, to: NumberType): Value {
   // Cut where float32 would cut, not where the interpreter's extra digits would.
   const whole = x.dtype === 'float32' ? (v: number) => Math.trunc(Math.fround(v)) : Math.trunc;
   const values = isFloat(to) || to === 'bool' ? x.data : x.data.map(whole);
-  const given = to === 'float8e8m0' ? values.map(powers(node)) : values;
-  return makeValue(to, x.dims, throughType(to, given, saturate));
+  const numbers = to === 'float8e8m0' ? values.map(powers(node)) : values;
+  return makeValue(to, x.dims, throughType(to, numbers, saturate));
+}
+
+function numbersOfText({ dims, data }: Value): Value {
+  const read = (place: number) => numberFromText(textAt(place));
+  return makeValue('float64', dims, data.map(read));
+}
+
+function textOfNumbers({ dtype, dims, data }: Value): Value {
+  if (dtype === 'string') return { dtype, dims, data };
+  const rounded = throughType(dtype, data);
+  return makeValue(
+    'string',
+    dims,
+    rounded.map((x) => placeOfText(numberToText(x, dtype))),
+  );
 }
 
 /** `round_mode`: float8e8m0 has powers of two only. */
@@ -73,11 +89,9 @@ const castLikeSpec: OpSpec = {
   name: 'CastLike',
   domain: '',
   inputs: [2, 2],
-  infer: (context) => [
-    { dtype: like(context.node, inputType(context, 1).dtype), dims: inputType(context, 0).dims },
-  ],
+  infer: (context) => [{ dtype: inputType(context, 1).dtype, dims: inputType(context, 0).dims }],
   reference: (node, inputs) => [
-    convert(node, inputValue(node, inputs, 0), like(node, inputValue(node, inputs, 1).dtype)),
+    convert(node, inputValue(node, inputs, 0), inputValue(node, inputs, 1).dtype),
   ],
   gradient,
 };

@@ -25,10 +25,14 @@ export function constantTensor(node: Node): Tensor {
       return { dtype: 'float32', dims: [], data: Float32Array.of(value.value) };
     case 'floats':
       return { dtype: 'float32', dims: [value.value.length], data: Float32Array.from(value.value) };
+    case 'string':
+      return { dtype: 'string', dims: [], data: [value.value] };
+    case 'strings':
+      return { dtype: 'string', dims: [value.value.length], data: [...value.value] };
     default:
       throw new AppError(
         'onnx/attribute',
-        `Node "${node.name}" (Constant) holds no number. The model file is incomplete.`,
+        `Node "${node.name}" (Constant) holds no value. The model file is incomplete.`,
         { node: node.name },
       );
   }
