@@ -4,7 +4,7 @@ import type { DType } from '../../core/dtype';
 import { throughType } from '../../core/number-format';
 import type { Node } from '../../onnx/graph';
 import { floatAttribute } from '../attributes';
-import type { GradientContext, OpSpec } from '../define';
+import type { Expansion, GradientContext, OpSpec } from '../define';
 import { emitter } from '../gradients';
 import { makeNode } from '../nodes';
 import { inputType } from '../shapes';
@@ -80,7 +80,17 @@ const identitySpec: OpSpec = {
   gradient: ({ outputGradients }) => [outputGradients[0]],
 };
 
+/** x · σ(αx) for runtimes that do not know it: it came with opset 24. */
+const expandSwish: Expansion = ({ node, builder, type }) => {
+  const [x = ''] = node.inputs;
+  const e = emitter(builder, type(x).dtype);
+  return [e('Mul', x, e('Sigmoid', e('Mul', x, floatAttribute(node, 'alpha', 1))))];
+};
+
 export const unarySpecs: readonly OpSpec[] = [
   identitySpec,
-  ...Object.entries({ ...UNARY, ...ACTIVATIONS }).map(([name, entry]) => unarySpec(name, entry)),
+  ...Object.entries({ ...UNARY, ...ACTIVATIONS }).map(([name, entry]) => ({
+    ...unarySpec(name, entry),
+    ...(name === 'Swish' && { expand: expandSwish }),
+  })),
 ];

@@ -129,6 +129,21 @@ describe('differentiate', () => {
     });
   });
 
+  it('passes through the branch that is taken where that is known beforehand', () => {
+    const builder = new GraphBuilder('branch');
+    const x = builder.input('x', 'float32', [2]);
+    const [then_branch, else_branch] = ['Neg', 'Exp'].map((op) => {
+      const inner = new GraphBuilder(op);
+      inner.output(inner.node(op, [x]), 'float32', [2]);
+      return attr.graph(inner.build());
+    });
+    if (!then_branch || !else_branch) throw new Error('The branches are missing.');
+    const condition = builder.constant('bool', [], [1]);
+    const y = builder.node('If', [condition], { then_branch, else_branch });
+    builder.node('Identity', [total(builder, y)], {}, { outputs: ['loss'] });
+    expect(gradientOf(builder.build(), 'x', [3, 4])).toEqual([-1, -1]);
+  });
+
   it('passes by whole numbers where another way leads to the loss, and by shapes', () => {
     // loss = Σ x · (number of elements) + argmax(x): only the first part has a gradient.
     const builder = new GraphBuilder('mixed');
