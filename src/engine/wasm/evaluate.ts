@@ -45,7 +45,7 @@ export async function evaluateWasm(graph: Graph, inputs: Tensors): Promise<Map<s
   const computed = bound.outputs.filter(({ name }) => !results.has(name));
   for (const { name, dtype } of computed) if (!SHARED.has(dtype)) throw noType(name, dtype);
   if (computed.length > 0) {
-    const session = await open(pruneUnused({ ...bound, outputs: computed }));
+    const session = await openExpanded(pruneUnused({ ...bound, outputs: computed }));
     try {
       const feeds = session.inputNames.map((name) => [name, toOrt(name, inputs.get(name))]);
       const found = await session.run(Object.fromEntries(feeds) as Record<string, OrtTensor>);
@@ -64,7 +64,7 @@ const entry = (name: string, tensor: Tensor | undefined): [string, Tensor][] =>
  * Opens a session. Where the runtime says which operator it misses, that one is expanded and it tries again; where it
  * refuses for another reason (a form of an operator that it does not carry out), everything that can be.
  */
-async function open(graph: Graph): Promise<InferenceSession> {
+export async function openExpanded(graph: Graph): Promise<InferenceSession> {
   const lacking = new Set<string>();
   for (;;) {
     const expanded = expandOps(

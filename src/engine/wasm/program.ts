@@ -7,14 +7,12 @@ import type { InferenceSession } from 'onnxruntime-web/wasm';
 import { AppError, invariant } from '../../core/errors';
 import { pruneUnused } from '../../onnx/compose';
 import type { Graph, ValueInfo } from '../../onnx/graph';
-import { writeModel } from '../../onnx/writer';
-import { expandTrainingOps } from '../../ops/expand-graph';
 import type { CompileOptions, Feeds, Program, Ticket } from '../executor';
 import { isOptimiser, readOptimiser } from '../optimiser';
 import type { OptimiserPlan } from '../optimiser';
 import { analyse, checkFeeds, nodesFor } from '../plan';
 import type { Analysis, ConcreteType } from '../plan';
-import { openSession } from './ort';
+import { openExpanded } from './evaluate';
 import type { WasmState } from './state';
 import { applyUpdate } from './update';
 
@@ -53,8 +51,7 @@ export async function compileWasm(
     valueInfo: new Map(),
     metadata: new Map(),
   });
-  const model = writeModel(pruneUnused(expandTrainingOps(part)), { opset: 'as-is' });
-  const session = await openSession(model);
+  const session = await openExpanded(part);
   const feeds = graph.inputs
     .filter(({ name }) => !state.has(name))
     .map(({ name }) => ({ name, ...analysis.type(name) }));
