@@ -9,8 +9,6 @@ import { deviceType } from './tfjs';
 import type { Backend, StaticType, TensorInfo } from './tfjs';
 
 const WORKGROUP = 64;
-/** What every WebGPU device takes along one axis of a dispatch; more go into rows. */
-const MOST_GROUPS = 65535;
 /** From so many items on, a thread does several: starting a thread costs more than a small item. */
 const LONG = 16384;
 const ROUNDS = 4;
@@ -42,7 +40,6 @@ export function kernel(
   const items = source.threads ?? size;
   const rounds = items >= LONG ? ROUNDS : 1;
   const threads = Math.ceil(items / rounds);
-  const groups = Math.ceil(threads / WORKGROUP);
   const calls = Array.from({ length: rounds }, (_, round) => {
     const index = round === 0 ? 'thread' : `thread + ${round * threads}`;
     const whole = (round + 1) * threads <= items;
@@ -85,12 +82,7 @@ ${calls.join('\n')}
       variableNames,
       outputShape: [size],
       dispatchLayout: { x: [0] },
-      // tfjs numbers the threads of a dispatch with rows as if it had none.
-      dispatch: [Math.min(groups, MOST_GROUPS), Math.ceil(groups / MOST_GROUPS), 1] as [
-        number,
-        number,
-        number,
-      ],
+      dispatch: [Math.ceil(threads / WORKGROUP), 1, 1] as [number, number, number],
       workgroupSize: [WORKGROUP, 1, 1] as [number, number, number],
       shaderKey: code,
       getUserCode: () => code,
