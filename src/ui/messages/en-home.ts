@@ -27,8 +27,9 @@ export const home = {
   emoji: {
     title: 'Which group of emoji is it?',
     name: 'Emoji',
-    text: '720 emoji drawn by three vendors. Learn from two, and be tested on the third.',
-    vendors: (names: string) => `The same emoji by ${names}`,
+    text: 'The same 720 emoji by three vendors. It learns from two and is tested on the third.',
+    vendors: (names: string) => `The same six emoji, drawn by ${names}`,
+    rows: (names: string) => `From the top: ${names}.`,
   },
   start: 'Start',
   own: {
