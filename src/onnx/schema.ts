@@ -215,17 +215,32 @@ const DTYPE_SINCE: Partial<Readonly<Record<DType, number>>> = {
   float4e2m1: 23,
   float8e8m0: 24,
 };
-/** These came to float8 only with the 4-bit types. */
-const FLOAT8_SINCE_21 = new Set(['Transpose', 'Squeeze', 'Unsqueeze', 'Flatten', 'Pad']);
 /** These learnt bfloat16 with opset 22; what is not here knew it before. */
-const BFLOAT16_SINCE_22 = new Set(
-  (
-    'Acos Acosh Asin Asinh Atan Atanh AveragePool Conv ConvTranspose Cos Cosh DeformConv Det Elu EyeLike GRU ' +
-    'GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample HardSigmoid HardSwish InstanceNormalization LSTM ' +
-    'LpNormalization LpPool MaxPool MaxUnpool Mish NegativeLogLikelihoodLoss RNN RoiAlign Round Selu Sin Sinh ' +
-    'Softplus Softsign Tan ThresholdedRelu'
-  ).split(' '),
-);
+const BFLOAT16_SINCE_22 =
+  'Acos Acosh Asin Asinh Atan Atanh AveragePool Conv ConvTranspose Cos Cosh DeformConv Det Elu EyeLike GRU ' +
+  'GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample HardSigmoid HardSwish InstanceNormalization LSTM ' +
+  'LpNormalization LpPool MaxPool MaxUnpool Mish NegativeLogLikelihoodLoss RNN RoiAlign Round Selu Sin Sinh ' +
+  'Softplus Softsign Tan ThresholdedRelu';
+
+/** Types that an operator learnt later than the opset that exports begin with. */
+const TYPES_SINCE: readonly (readonly [ops: string, dtypes: RegExp, opset: number])[] = [
+  ['Transpose Squeeze Unsqueeze Flatten Pad QLinearMatMul', /^float8e[45]/, 21],
+  [BFLOAT16_SINCE_22, /^bfloat16$/, 22],
+  ['ReduceMax ReduceMin', /^bool$/, 20],
+  ['QuantizeLinear DequantizeLinear', /^u?int16$/, 21],
+  ['QuantizeLinear DequantizeLinear', /^b?float16$/, 19],
+  ['QLinearMatMul', /^b?float16$/, 21],
+  ['ConstantOfShape', /^bfloat16$/, 20],
+  ['IsInf', /^b?float16$/, 20],
+  ['IsInf IsNaN', /^float8/, 20],
+  ['Equal', /^string$/, 19],
+];
+const TYPES_OF = new Map<string, (readonly [dtypes: RegExp, opset: number])[]>();
+for (const [ops, dtypes, opset] of TYPES_SINCE) {
+  for (const op of ops.split(' ')) {
+    TYPES_OF.set(op, [...(TYPES_OF.get(op) ?? []), [dtypes, opset]]);
+  }
+}
 
 /** What the element types around a node ask for, as far as the graph says them. */
 function opsetOfTypes(node: Node, dtype: (name: string) => DType | undefined): number {
@@ -238,16 +253,10 @@ function opsetOfTypes(node: Node, dtype: (name: string) => DType | undefined): n
   }
   for (const own of found) {
     if (own === undefined) continue;
-    const since = DTYPE_SINCE[own] ?? 0;
-    opset = Math.max(opset, since === 19 && FLOAT8_SINCE_21.has(node.op) ? 21 : since);
-    if (own === 'bfloat16' && BFLOAT16_SINCE_22.has(node.op)) opset = Math.max(opset, 22);
-    if (own === 'bool' && (node.op === 'ReduceMax' || node.op === 'ReduceMin')) {
-      opset = Math.max(opset, 20);
+    opset = Math.max(opset, DTYPE_SINCE[own] ?? 0);
+    for (const [dtypes, since] of TYPES_OF.get(node.op) ?? []) {
+      if (dtypes.test(own)) opset = Math.max(opset, since);
     }
-    if (/^u?int16$/.test(own) && /^(Q|Deq)uantizeLinear$/.test(node.op)) {
-      opset = Math.max(opset, 21);
-    }
-    if (own === 'float16' && node.op === 'QuantizeLinear') opset = Math.max(opset, 19);
   }
   return opset;
 }

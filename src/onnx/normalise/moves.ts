@@ -77,6 +77,13 @@ const dropout: Rule = (node, context) => {
     : withInput(plain, 1, context.constant('float32', [], [ratio]));
 };
 
+/** Counted from the start by default until 20, from the end since. */
+const dft: Rule = (node, context) => {
+  if (context.opset >= 20) return undefined;
+  const axis = context.constant('int64', [], [intOf(node, 'axis', 1)]);
+  return withAttributes(withInput(node, 2, axis), ['axis']);
+};
+
 const reduce = movedInts(18, ['axes', 1]);
 
 export const moveRules: Readonly<Record<string, Rule>> = {
@@ -98,4 +105,5 @@ export const moveRules: Readonly<Record<string, Rule>> = {
   Split: split,
   TopK: topK,
   Dropout: dropout,
+  DFT: dft,
 };

@@ -226,11 +226,6 @@ const CORPUS: Readonly<Record<string, Wrong>> = {
     code: 'onnx/tensor-size',
     ...{ expected: 16, found: 15 },
   },
-  'attention with an input of opset 24': {
-    file: graph([x], named('Attention', ['x', 'x', 'x', '', '', '', 'x'])),
-    code: 'onnx/unsupported',
-    ...{ node: 'Attention:y', op: 'Attention', expected: undefined, found: undefined },
-  },
 };
 
 function refusal(file: Uint8Array): AppError {
