@@ -242,6 +242,10 @@ export const train = {
     shift: 'Shift, pixels',
     rotate: 'Rotate, degrees',
     zoom: 'Zoom',
+    brightness: 'Lighter or darker',
+    contrast: 'Contrast',
+    flip: 'Mirror half of them',
+    flipNote: 'Wrong for letters and digits, and wherever left and right differ.',
   },
   result: {
     title: 'What it learned',
