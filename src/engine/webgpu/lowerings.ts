@@ -65,6 +65,26 @@ const tables: ReadonlyMap<string, ReadonlyMap<string, Lowering>> = new Map([
 /** Their values follow from shapes and constants, so they are known when a graph is compiled and need no kernel. */
 export const FROM_SHAPES: ReadonlySet<string> = new Set(['Constant', 'Shape', 'Size']);
 
+/** Inputs that only say where elements go: a kernel has them in its source and binds no buffer for them. */
+const COMPILED_IN: Readonly<Record<string, readonly number[]>> = {
+  Expand: [1],
+  Pad: [1, 3],
+  Reshape: [1],
+  Slice: [1, 2, 3, 4],
+  Split: [1],
+  Squeeze: [1],
+  Tile: [1],
+  TopK: [1],
+  Unsqueeze: [1],
+};
+
+/** The node's inputs as its kernel is given them: '' where a constant is compiled in. */
+export function boundInputs(node: Node, isConstant: (name: string) => boolean): readonly string[] {
+  const ports = node.domain === '' ? COMPILED_IN[node.op] : undefined;
+  if (ports === undefined) return node.inputs;
+  return node.inputs.map((name, port) => (ports.includes(port) && isConstant(name) ? '' : name));
+}
+
 /** undefined: the operator is rewritten in others first, or is not supported. */
 export function loweringOf(node: Node): Lowering | undefined {
   return tables.get(node.domain)?.get(node.op);

@@ -16,7 +16,7 @@ import { isOptimiser, readOptimiser } from '../optimiser';
 import { analyse, checkFeeds, nodesFor } from '../plan';
 import type { ConcreteType } from '../plan';
 import { deviceArray } from './arrays';
-import { loweringOf } from './lowerings';
+import { boundInputs, loweringOf } from './lowerings';
 import { WebgpuOptimiser } from './optimiser';
 import { deviceLost } from './read';
 import { freeResident, makeResident } from './state';
@@ -98,7 +98,8 @@ export class WebgpuProgram implements Program {
       resident.set(name, tensor.info);
     }
     const constants: ResidentTensor[] = [];
-    const used = new Set(nodes.flatMap(({ inputs }) => inputs).concat(wanted));
+    const bound = (node: Node) => boundInputs(node, (name) => known.has(name));
+    const used = new Set(nodes.flatMap(bound).concat(wanted));
     for (const [name, tensor] of known) {
       if (!used.has(name)) continue;
       const constant = makeResident(backend, tensor.dims, deviceType(tensor.dtype), name);
@@ -158,8 +159,8 @@ export class WebgpuProgram implements Program {
       const dead = [...names].filter(
         (name) => lastUse.get(name) === index && !resident.has(name) && !kept.has(name),
       );
-      const { inputs, outputs, name } = node;
-      return { name, inputs, outputs, run: prepare(node), dead };
+      const { outputs, name } = node;
+      return { name, inputs: bound(node), outputs, run: prepare(node), dead };
     });
   }
 
