@@ -162,6 +162,18 @@ export const ODD_GRAPHS: readonly OddGraph[] = [
     },
   ),
   odd(
+    'logarithms where there is none',
+    { x: tensor('float32', [3], [0, -1, 1]) },
+    {
+      y: tensor('float32', [3], [-Infinity, NaN, 0]),
+      sum: tensor('float32', [1], [-Infinity]),
+    },
+    (builder) => {
+      builder.node('Log', ['x'], {}, named('y'));
+      builder.node('ReduceLogSum', ['x'], {}, named('sum'));
+    },
+  ),
+  odd(
     'half precision',
     { x: tensor('float16', [2], [0.5, -2]) },
     { y: tensor('float16', [2], [0.25, 4]), z: tensor('float32', [2], [0.5, -2]) },

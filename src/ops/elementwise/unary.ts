@@ -38,6 +38,9 @@ export type UnaryTable = Readonly<Record<string, UnaryEntry>>;
 // Two bit tests instead of x != x, which WGSL lets a compiler assume away.
 const NAN = '(bitcast<u32>(a) & 0x7fffffffu) > 0x7f800000u';
 
+// WGSL leaves open what lies outside the domain: emulations give the logarithm of a tiny number for 0.
+const LOG = 'select(select(log(a), -uniforms.INFINITY, a == 0.0), uniforms.NAN, a < 0.0)';
+
 const isInf = (node: Node): UnaryOp => {
   const up = intAttribute(node, 'detect_positive', 1) !== 0;
   const down = intAttribute(node, 'detect_negative', 1) !== 0;
@@ -60,7 +63,7 @@ export const UNARY: UnaryTable = {
   Floor: { compute: Math.floor, wgsl: 'floor(a)', gradient: 'flat' },
   Round: { compute: roundHalfEven, wgsl: 'round(a)', gradient: 'flat' },
   Exp: { compute: Math.exp, wgsl: 'exp(a)', gradient: (e, g, _, y) => e('Mul', g, y) },
-  Log: { compute: Math.log, wgsl: 'log(a)', gradient: (e, g, x) => e('Div', g, x) },
+  Log: { compute: Math.log, wgsl: LOG, gradient: (e, g, x) => e('Div', g, x) },
   Sqrt: {
     compute: Math.sqrt,
     wgsl: 'sqrt(a)',
