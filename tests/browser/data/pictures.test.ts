@@ -1,6 +1,7 @@
 // Pictures from files to batches, as it ships: real workers, the browser's own decoders, the real store.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/core/errors';
+import { Studio } from '../../../src/services/studio';
 import { Workers } from '../../../src/services/workers';
 import { runConfig } from '../../support/run-config';
 import type {
@@ -409,6 +410,21 @@ describe('a set', () => {
       prepared.recipe,
     );
     expect(one).toMatchObject([{ name: 'image', dims: [1, 3, 32, 32] }]);
+  });
+
+  it('with groups and left-out files survives as a project file', async () => {
+    const source: PictureSource = { kind: 'zip', file: await fixture('zips/names.zip') };
+    const options: PictureOptions = { ...OPTIONS, folders: 'class/group', fit: 'letterbox' };
+    const result = await workers.data.importPictures('p', source, options, quiet);
+    const studio = new Studio(workers);
+    const project = await studio.createProject({ name: 'kept', datasetId: result.dataset.id });
+    const { bytes } = await workers.store.exportProject(project.id, { withData: true });
+    await workers.store.eraseEverything();
+    const again = await workers.store.importProject(bytes);
+    const dataset = await workers.store.getDataset(again.datasetId ?? '');
+    expect(dataset.manifest).toEqual(result.dataset.manifest);
+    const at = await pixelsOf(dataset.id, 3);
+    expect(at(9, 9)).toHaveLength(3);
   });
 
   it('of emoji comes with the studio', async () => {
