@@ -8,7 +8,7 @@ import { AppError } from '../core/errors';
 import { sizeOf } from '../core/dtype';
 import { encodeNumbers } from '../core/number-format';
 import { evaluateDim } from '../onnx/dim';
-import type { Graph, Node, Tensor, TensorType } from '../onnx/graph';
+import type { Graph, Node, Tensor, TensorType, ValueInfo } from '../onnx/graph';
 import { constantTensor } from './constants/spec';
 import type { OpSpec, ReferenceScope } from './define';
 import { requireOp } from './registry';
@@ -183,10 +183,11 @@ export function inferShapes(graph: Graph, options: InferOptions = {}): Map<strin
 /** The graph with inputs and outputs of the inferred types and `valueInfo` filled. */
 export function withShapes(graph: Graph, options: InferOptions = {}): Graph {
   const types = inferShapes(graph, options);
-  const typed = <T extends TensorType & { readonly name: string }>(info: T): T => ({
-    ...info,
-    ...types.get(info.name),
-  });
+  // What the file left open is known now.
+  const typed = (info: ValueInfo): ValueInfo => {
+    const type = types.get(info.name);
+    return type ? { name: info.name, dtype: type.dtype, dims: type.dims } : info;
+  };
   const inner = new Map<string, TensorType>();
   for (const node of graph.nodes) {
     for (const name of node.outputs) {

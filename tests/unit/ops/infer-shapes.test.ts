@@ -55,6 +55,16 @@ describe('shape inference', () => {
     expect(typed.valueInfo.get('flat')).toEqual({ dtype: 'float32', dims: [2, 36] });
   });
 
+  it('closes what a file left open', () => {
+    const builder = new GraphBuilder('open');
+    const y = builder.node('Relu', [builder.input('x', 'float32', ['batch', 3])]);
+    const graph = {
+      ...builder.build(),
+      outputs: [{ name: y, dtype: 'float32', dims: [], open: 'shape' }] as const,
+    };
+    expect(withShapes(graph).outputs).toEqual([{ name: y, dtype: 'float32', dims: ['batch', 3] }]);
+  });
+
   it('works out shapes that the graph computes', () => {
     expect(dimsOf(exportersReshape(), 'y', 5)).toEqual([5, 12]);
     expect(infer(exportersReshape(), { batch: 5 }).constants.size).toBeGreaterThan(4);
