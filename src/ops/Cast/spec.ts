@@ -23,7 +23,7 @@ export function numberType(node: Node, code: number): NumberType {
   return dtype;
 }
 
-export function castTarget(node: Node): DType {
+function castTarget(node: Node): DType {
   const code = intAttribute(node, 'to');
   return code === DTYPE_CODE.string ? 'string' : numberType(node, code);
 }

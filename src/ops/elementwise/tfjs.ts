@@ -53,7 +53,7 @@ function element(
 }
 
 /** Lowers to one kernel over all inputs that are given. */
-export function elementwise(expression: (context: LoweringContext) => Expression): Lowering {
+function elementwise(expression: (context: LoweringContext) => Expression): Lowering {
   return (context) => {
     const used = context.node.inputs
       .map((_, index) => index)
@@ -136,7 +136,7 @@ function variadic(entry: BinaryEntry): Lowering {
   };
 }
 
-export const identity: Lowering = (context) => (inputs) => {
+const identity: Lowering = (context) => (inputs) => {
   const x = given(inputs[0]);
   return [alias(context.backend, x, x.shape)];
 };

@@ -20,7 +20,7 @@ import { REDUCTIONS } from './table';
 import type { ReductionOp } from './table';
 
 /** The axes of a reduction node; all of them where none are given. */
-export function reducedAxes(context: LoweringContext): number[] {
+function reducedAxes(context: LoweringContext): number[] {
   const { dims } = inputType(context, 0);
   const given =
     optionalInts(context.node, 'axes') ?? (hasInput(context, 1) ? requireInts(context, 1) : []);
@@ -47,7 +47,7 @@ function reduce({ wgsl }: ReductionOp): Lowering {
     // Integers: sums stay whole, and only what a root or logarithm makes of them is cut.
     const last = finish?.replaceAll('count', integer ? `${count}` : f32(count));
     const cut =
-      integer && last?.includes('(') ? `i32(${last.replace('total', 'f32(total)')})` : last;
+      integer && last?.includes('(') ? `i32(${last.replaceAll('total', 'f32(total)')})` : last;
     const run = reduction(context.backend, {
       label: context.node.op,
       dims,
