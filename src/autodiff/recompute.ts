@@ -120,6 +120,8 @@ function withBorders(pass: Pass, borders: readonly number[]) {
   const again = (name: string) =>
     !kept.has(name) && producer.has(name) && (segmentOf.get(name) ?? segment) < segment;
 
+  const places = new Map(pass.forward.map((node, index) => [node, index]));
+  const place = (node: Node) => places.get(node) ?? 0;
   const copies = new Map<string, string>();
   const made = new Set<Node>();
   const nodes: Node[] = [...pass.forward];
@@ -133,8 +135,7 @@ function withBorders(pass: Pass, borders: readonly number[]) {
       needed.add(node);
       open.push(...readsOf(node).filter(again));
     }
-    for (const node of pass.forward) {
-      if (!needed.has(node)) continue;
+    for (const node of [...needed].sort((a, b) => place(a) - place(b))) {
       made.add(node);
       for (const name of node.outputs) if (name !== '') copies.set(name, `${name}/again`);
       const outputs = node.outputs.map((name) => (name === '' ? '' : `${name}/again`));

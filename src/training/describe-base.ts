@@ -1,6 +1,6 @@
 /** Says what a pretrained model is, as plain figures: what the Model screen shows and counts before a run. */
-import { loraTargets } from '../autodiff/lora';
-import type { LoraTarget } from '../autodiff/lora';
+import { loraTargets } from '../autodiff/lora-targets';
+import type { LoraTarget } from '../autodiff/lora-targets';
 import { bodyOf, cutCandidates, findHead } from '../autodiff/surgery';
 import type { Head } from '../autodiff/surgery';
 import { AppError } from '../core/errors';

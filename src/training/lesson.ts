@@ -4,7 +4,8 @@
  */
 import { addLora, adapterOf, applyAdapter, mergeLora } from '../autodiff/lora';
 import type { Adapter } from '../autodiff/lora';
-import { bodyOf, findHead, withHead } from '../autodiff/surgery';
+import { withHead } from '../autodiff/new-head';
+import { bodyOf, findHead } from '../autodiff/surgery';
 import type { Block } from '../autodiff/blocks';
 import { AppError } from '../core/errors';
 import { renameValues, withInitializers } from '../onnx/compose';

@@ -3,7 +3,7 @@
  * Howard & Ruder 2018, "Universal Language Model Fine-tuning", discriminative rates and gradual unfreezing.
  */
 import type { Block } from '../autodiff/blocks';
-import { HEAD_WEIGHTS } from '../autodiff/surgery';
+import { HEAD_WEIGHTS } from '../autodiff/new-head';
 import type { Graph } from '../onnx/graph';
 import type { FineTuneStrategy } from '../protocol/fine-tune';
 

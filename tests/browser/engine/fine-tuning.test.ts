@@ -1,7 +1,8 @@
 /** One step of fine-tuning exported models on the device executors, as on the reference. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { addLora } from '../../../src/autodiff/lora';
-import { bodyBlocks, bodyOf, findHead, withHead } from '../../../src/autodiff/surgery';
+import { withHead } from '../../../src/autodiff/new-head';
+import { bodyBlocks, bodyOf, findHead } from '../../../src/autodiff/surgery';
 import type { Executor } from '../../../src/engine/executor';
 import { createReferenceExecutor } from '../../../src/engine/reference/executor';
 import { createWasmExecutor } from '../../../src/engine/wasm/executor';

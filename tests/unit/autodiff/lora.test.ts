@@ -1,14 +1,9 @@
 /** Adapters beside the weights, inside them, and in a file of their own: always the same function. */
 import { describe, expect, it } from 'vitest';
-import {
-  adapterOf,
-  addLora,
-  applyAdapter,
-  loraParameters,
-  loraTargets,
-  mergeLora,
-} from '../../../src/autodiff/lora';
-import { bodyOf, findHead, withHead } from '../../../src/autodiff/surgery';
+import { adapterOf, addLora, applyAdapter, mergeLora } from '../../../src/autodiff/lora';
+import { loraParameters, loraTargets } from '../../../src/autodiff/lora-targets';
+import { withHead } from '../../../src/autodiff/new-head';
+import { bodyOf, findHead } from '../../../src/autodiff/surgery';
 import { AppError } from '../../../src/core/errors';
 import { GraphBuilder } from '../../../src/onnx/builder';
 import { withInitializers } from '../../../src/onnx/compose';

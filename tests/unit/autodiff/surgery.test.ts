@@ -1,15 +1,9 @@
 /** Models as PyTorch exports them (tools/golden/exported.py), and as Keras does, lose their head and get another. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { loraTargets } from '../../../src/autodiff/lora';
-import {
-  bodyBlocks,
-  bodyOf,
-  cutCandidates,
-  findHead,
-  headGraph,
-  withHead,
-} from '../../../src/autodiff/surgery';
+import { loraTargets } from '../../../src/autodiff/lora-targets';
+import { headGraph, withHead } from '../../../src/autodiff/new-head';
+import { bodyBlocks, bodyOf, cutCandidates, findHead } from '../../../src/autodiff/surgery';
 import { prepareForeign } from '../../../src/autodiff/foreign';
 import { runGraph } from '../../../src/engine/reference/run-graph';
 import { AppError } from '../../../src/core/errors';

@@ -1,7 +1,8 @@
 /** What each strategy lets learn on an exported model, and that a step changes exactly that. */
 import { describe, expect, it } from 'vitest';
 import { addLora } from '../../../src/autodiff/lora';
-import { bodyBlocks, bodyOf, findHead, withHead } from '../../../src/autodiff/surgery';
+import { withHead } from '../../../src/autodiff/new-head';
+import { bodyBlocks, bodyOf, findHead } from '../../../src/autodiff/surgery';
 import { createReferenceExecutor } from '../../../src/engine/reference/executor';
 import { applyUpdate } from '../../../src/engine/wasm/update';
 import { readOptimiser } from '../../../src/engine/optimiser';
