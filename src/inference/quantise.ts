@@ -13,8 +13,6 @@ import type { ModelInput, Runtime } from './runtime';
 
 const CALIBRATION_ROWS = 512;
 const BATCH = 64;
-/** DequantizeLinear takes one scale a channel from here on. */
-const PER_CHANNEL_OPSET = 13;
 
 export interface QuantisedFile {
   readonly model: ArrayBuffer;
@@ -30,14 +28,6 @@ export async function quantiseFile(
   check: () => Promise<void>,
 ): Promise<QuantisedFile> {
   const graph = readModel(file);
-  const opset = graph.opsets.get('') ?? 0;
-  if (opset < PER_CHANNEL_OPSET) {
-    throw new AppError(
-      'compress/old-opset',
-      `This model uses opset ${opset}; int8 with one scale a channel needs ${PER_CHANNEL_OPSET}. Export it again with opset 17.`,
-      { opset },
-    );
-  }
   if (mode === 'int8-dynamic') {
     onProgress({ label: 'Quantising the weights' });
     return finish(quantiseDynamic(graph), file.byteLength);
