@@ -129,7 +129,7 @@ export class Studio {
       task,
       gates: wanted.gates ?? [],
       recipe: defaultRecipe(),
-      split: defaultSplit(seed),
+      split: defaultSplit(seed, dataset),
       blueprint: defaultBlueprint(dataset),
       training: defaultTraining(dataset, task),
       seed,
