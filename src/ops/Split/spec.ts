@@ -1,3 +1,4 @@
+import { ceilDivDims, exactDivDims, mulDims, subDims } from '../../onnx/dim';
 import { attr } from '../../onnx/graph';
 import type { Dim, Node } from '../../onnx/graph';
 import { intAttribute } from '../attributes';
@@ -7,9 +8,13 @@ import { aroundAxis, dimAt, inputType, normalizeAxis, shapeError } from '../shap
 import { inputValue, makeValue } from '../value';
 
 /** Lengths of parts that the node does not give: equal, with a shorter last one. */
-function partsOf(node: Node, length: Dim): Dim[] | undefined {
+function partsOf(node: Node, length: Dim): Dim[] {
   const count = intAttribute(node, 'num_outputs', node.outputs.length);
-  if (typeof length !== 'number') return count === 1 ? [length] : undefined;
+  if (typeof length !== 'number') {
+    const part = exactDivDims(length, count) ?? ceilDivDims(length, count);
+    const last = subDims(length, mulDims(count - 1, part));
+    return Array.from({ length: count }, (_, index) => (index === count - 1 ? last : part));
+  }
   const chunk = Math.ceil(length / count);
   return Array.from({ length: count }, (_, index) =>
     Math.max(0, Math.min(chunk, length - index * chunk)),

@@ -1,6 +1,7 @@
+import { mulDims } from '../../onnx/dim';
+import { attr } from '../../onnx/graph';
 import type { Dim } from '../../onnx/graph';
 import type { OpSpec } from '../define';
-import { attr } from '../../onnx/graph';
 import { reshapeTo } from '../gradients';
 import { dimAt, inputType, shapeError, stridesOf } from '../shapes';
 import { inputValue, makeValue } from '../value';
@@ -18,11 +19,7 @@ export const tileSpec: OpSpec = {
     }
     const tiled = (dim: Dim, axis: number): Dim => {
       const times = repeats?.[axis];
-      if (times === 1) return dim;
-      if (dim === 1 && times !== undefined) return times;
-      return typeof times === 'number' && typeof dim === 'number'
-        ? times * dim
-        : `${node.name}_${axis}`;
+      return times === undefined ? `${node.name}_${axis}` : mulDims(times, dim);
     };
     return [{ dtype, dims: dims.map(tiled) }];
   },

@@ -1,4 +1,5 @@
 /** Shapes and settings of an Attention node, with heads laid out as [batch, heads, sequence, size]. */
+import { addDims, exactDivDims, mulDims } from '../../onnx/dim';
 import type { Dim, Node, TensorType } from '../../onnx/graph';
 import { floatAttribute, intAttribute, unsupported } from '../attributes';
 import type { InferContext } from '../define';
@@ -56,7 +57,7 @@ function headsOf<T extends Dim>(
   if (typeof hidden === 'number' && hidden % heads !== 0) {
     throw shapeError(node, port, `[batch, sequence, multiple of ${heads}]`, shapeText(dims));
   }
-  const size = typeof hidden === 'number' ? hidden / heads : `${node.name}_${port}_size`;
+  const size = exactDivDims(hidden, heads) ?? `${node.name}_${port}_size`;
   return { heads, sequence: dims[1] as T, size };
 }
 
@@ -106,16 +107,8 @@ export function attentionTypes(context: InferContext): TensorType[] {
   const value = headsOf(node, 'V', v.dims, 'kv_num_heads');
   const batch = q.dims[0] ?? 0;
   const past = context.inputs[INPUT.pastKey]?.dims[2] ?? 0;
-  const total =
-    past === 0
-      ? key.sequence
-      : typeof past === 'number' && typeof key.sequence === 'number'
-        ? past + key.sequence
-        : `${node.name}_total`;
-  const hidden =
-    typeof query.heads === 'number' && typeof value.size === 'number'
-      ? query.heads * value.size
-      : `${node.name}_hidden`;
+  const total = addDims(past, key.sequence);
+  const hidden = mulDims(query.heads, value.size);
   const { dtype } = q;
   return [
     {

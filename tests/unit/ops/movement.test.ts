@@ -265,6 +265,25 @@ describe('symbolic lengths', () => {
     ]);
   });
 
+  it('are computed with', () => {
+    const tile = (b: GraphBuilder, x: string) => b.node('Tile', [x, b.ints([2, 1])]);
+    expect(dimsOf(tile, ['batch', 4])).toEqual(['2*batch', 4]);
+    const halves = (b: GraphBuilder, x: string) => b.nodes('Split', [x], 2)[1] ?? '';
+    expect(dimsOf((b, x) => halves(b, tile(b, x)), ['batch', 4])).toEqual(['batch', 4]);
+    const layer = (b: GraphBuilder, x: string) => {
+      const weights = { dtype: 'float32', dims: [1, 9, 4], data: new Float32Array(36) } as const;
+      const recurrence = { dtype: 'float32', dims: [1, 9, 3], data: new Float32Array(27) } as const;
+      const inputs = [x, b.initializer('w', weights), b.initializer('r', recurrence)];
+      return b.nodes('GRU', inputs, 2)[0] ?? '';
+    };
+    expect(dimsOf(layer, ['time', 'batch', 4])).toEqual(['time', 1, 'batch', 3]);
+    const attend = (b: GraphBuilder, x: string) => {
+      const four = attr.int(4);
+      return b.nodes('Attention', [x, x, x], 1, { q_num_heads: four, kv_num_heads: four })[0] ?? '';
+    };
+    expect(dimsOf(attend, ['batch', 'time', 8])).toEqual(['batch', 'time', 8]);
+  });
+
   it('come through Shape into Expand and Reshape', () => {
     const shaped = (op: 'Expand' | 'Reshape', tail: number) => (b: GraphBuilder, x: string) => {
       const batch = b.node('Shape', [x], { end: attr.int(1) });
