@@ -1,48 +1,93 @@
 /**
- * Opsets 1 to 6. Most operators mean there what they mean in opset 7, and models of those alone are read. Those that
- * do not (binary operators with a `broadcast` attribute, shapes and ratios as attributes) are refused by name: no
- * exporter in use writes them.
+ * Opsets 1 to 6. Most operators mean there what they mean in opset 7. Binary operators broadcast only when told to, and
+ * then from an axis on; others carry attributes that later became the rule. Forms that are not known here (shapes as
+ * attributes, training) are refused by name: no exporter in use writes them.
  */
 import type { Node } from '../graph';
-import { cannotNormalise, withAttributes } from './rule';
+import { cannotNormalise, intOf, withAttributes, withInput } from './rule';
+import type { Rule, RuleContext } from './rule';
 
 /** Opset of the oldest form that rules know, where it is not the first. */
 const KNOWN_SINCE: Readonly<Record<string, number>> = {
-  Add: 7,
-  And: 7,
-  BatchNormalization: 7,
   Cast: 6,
   Concat: 4,
-  Div: 7,
-  Dropout: 7,
-  Equal: 7,
   GRU: 7,
-  Gemm: 7,
   GlobalLpPool: 2,
-  Greater: 7,
   LSTM: 7,
-  Less: 7,
   LpPool: 2,
-  Mul: 7,
-  Or: 7,
-  PRelu: 7,
   Pad: 2,
-  Pow: 7,
   RNN: 7,
   Reshape: 5,
   Split: 2,
-  Sub: 7,
   Tile: 6,
   Upsample: 7,
-  Xor: 7,
+};
+
+/** The second input with `count` axes of length 1 behind its own, so that it broadcasts from an earlier axis on. */
+function padded(node: Node, context: RuleContext, rank: number, count: number): Node {
+  if (count <= 0) return node;
+  const axes = Array.from({ length: count }, (_, index) => rank + index);
+  const list = context.constant('int64', [count], axes);
+  return withInput(node, 1, context.before(node, 'Unsqueeze', [node.inputs[1] ?? '', list]));
+}
+
+function ranks(node: Node, context: RuleContext): [number, number] {
+  const [a, b] = node.inputs.map((name) => context.rank(name));
+  if (a === undefined || b === undefined) {
+    throw cannotNormalise(node, 'broadcasts from an axis on inputs of unknown shape');
+  }
+  return [a, b];
+}
+
+const binary: Rule = (node, context) => {
+  const plain = withAttributes(node, ['axis', 'broadcast']);
+  if (intOf(node, 'broadcast', 0) === 0 || !node.attributes.has('axis')) return plain;
+  const [a, b] = ranks(node, context);
+  const axis = intOf(node, 'axis', 0);
+  return padded(plain, context, b, a - (axis < 0 ? axis + a : axis) - b);
+};
+
+/** A slope for each channel, which is the second axis. */
+const prelu: Rule = (node, context) => {
+  if (context.type(node.inputs[1] ?? '')?.dims[0] === 1) return node;
+  const [x, slope] = ranks(node, context);
+  return padded(node, context, slope, slope === 1 ? x - 2 : 0);
+};
+
+/** Without `is_test` the operator learns. */
+const finished: Rule = (node) => {
+  if (intOf(node, 'is_test', 0) === 0) throw cannotNormalise(node, 'is in training mode');
+  return withAttributes(node, ['is_test']);
+};
+
+const RULES: Readonly<Record<string, Rule>> = {
+  Add: binary,
+  And: binary,
+  BatchNormalization: finished,
+  Div: binary,
+  Dropout: finished,
+  Equal: binary,
+  Gemm: (node) => withAttributes(node, ['broadcast']),
+  Greater: binary,
+  Less: binary,
+  Mul: binary,
+  Or: binary,
+  PRelu: prelu,
+  Pow: binary,
+  Sub: binary,
+  Xor: binary,
 };
 
 /** The node as opset 7 has it. @throws AppError `onnx/unsupported` for a form that is not known */
-export function fromFirstOpsets(node: Node, opset: number): Node {
+export function fromFirstOpsets(node: Node, context: RuleContext): Node {
+  const { opset } = context;
   if (node.domain !== '' || opset >= 7) return node;
   if (opset < (KNOWN_SINCE[node.op] ?? 1)) {
     throw cannotNormalise(node, `is in its form of opset ${opset}, which is not read`);
   }
+  const result = RULES[node.op]?.(node, context) ?? node;
   // A hint for memory planners of that time, without meaning for the result.
-  return node.attributes.has('consumed_inputs') ? withAttributes(node, ['consumed_inputs']) : node;
+  return result.attributes.has('consumed_inputs')
+    ? withAttributes(result, ['consumed_inputs'])
+    : result;
 }

@@ -80,9 +80,10 @@ class Scope implements Omit<RuleContext, 'opset'> {
       const inner = mapSubgraphs(given, (body) =>
         new Scope(body, this.#opset, this.#opsetOf, this.#taken, this).run(),
       );
-      const node = fromFirstOpsets(inner, opset);
+      const context = this.#context(opset);
+      const node = fromFirstOpsets(inner, context);
       const rule = node.domain === '' ? RULES[node.op] : undefined;
-      const result = rule?.(node, this.#context(opset)) ?? node;
+      const result = rule?.(node, context) ?? node;
       this.#nodes.push(result);
       for (const name of result.outputs) this.#makers.set(name, result);
     }

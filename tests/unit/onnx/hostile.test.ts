@@ -68,7 +68,7 @@ const CORPUS: Record<string, readonly [file: Uint8Array, code: string, says: Reg
   'IR version 99': [model(io(), 99), 'onnx/ir-version', /99/],
   'opset 0': [model(io(), 8, w().int(2, 0)), 'onnx/opset', /opset 0/],
   'an operator in its form of opset 6': [
-    model(io().message(1, node('Add', ['x', 'x'], ['y'])), 8, w().int(2, 6)),
+    model(io().message(1, node('LSTM', ['x', 'x', 'x'], ['y'])), 8, w().int(2, 6)),
     'onnx/unsupported',
     /form of opset 6/,
   ],
