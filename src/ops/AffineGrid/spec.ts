@@ -42,8 +42,18 @@ export const affineGridSpec: OpSpec = {
     const { node } = context;
     const { dtype, dims } = inputType(context, 0);
     if (dims.length !== 3) throw shapeError(node, 'theta', 'of rank 3', shapeText(dims));
-    const rank = dimAt(dims, 1);
-    if (typeof rank !== 'number') throw shapeError(node, 'theta', 'of 2 or 3 rows', String(rank));
+    const [, rows, columns] = dims;
+    const [count] = inputType(context, 1).dims;
+    // Any of the three says how many axes there are.
+    const rank =
+      typeof rows === 'number'
+        ? rows
+        : typeof columns === 'number'
+          ? columns - 1
+          : Number(count) - 2;
+    if (rank !== 2 && rank !== 3) {
+      throw shapeError(node, 'theta', 'of 2 or 3 rows', shapeText(dims));
+    }
     const space = context.elements(1)?.slice(2);
     const unknown = Array.from({ length: rank }, (_, axis): Dim => `${node.name}_${axis + 1}`);
     return [{ dtype, dims: [dimAt(dims, 0), ...(space ?? unknown), rank] }];

@@ -3,6 +3,7 @@
  * input has the shape of this operator's output; so are its gradients (Conv and ConvGradWeight), by `expand`.
  */
 import { sizeOf } from '../../core/dtype';
+import { addDims, mulDims } from '../../onnx/dim';
 import { attr } from '../../onnx/graph';
 import type { Attribute, Dim, Node } from '../../onnx/graph';
 import { intAttribute, intsAttribute } from '../attributes';
@@ -13,7 +14,7 @@ import type { Window } from '../Conv/window';
 import type { Expansion, OpSpec, ReferenceKernel } from '../define';
 import { reshapeTo } from '../gradients';
 import { makeNode } from '../nodes';
-import { dimAt, inputType, shapeError, shapeText } from '../shapes';
+import { dimAt, inputType, isStatic, shapeError, shapeText } from '../shapes';
 import { inputValue } from '../value';
 
 function lengths(node: Node, name: string, rank: number): readonly number[] | undefined {
@@ -27,12 +28,18 @@ function lengths(node: Node, name: string, rank: number): readonly number[] | un
   return spatial;
 }
 
+/** What a node says of its output's lengths. */
+function wantedOf(node: Node, rank: number) {
+  return {
+    shape: lengths(node, 'output_shape', rank),
+    more: lengths(node, 'output_padding', rank),
+    mode: autoPad(node),
+  };
+}
+
 /** The window of the convolution that this one transposes; `input` is the length of the result. */
 export function transposedWindow(node: Node, x: readonly number[], w: readonly number[]): Window {
-  const rank = x.length - 2;
-  const shape = lengths(node, 'output_shape', rank);
-  const more = lengths(node, 'output_padding', rank);
-  const mode = autoPad(node);
+  const { shape, more, mode } = wantedOf(node, x.length - 2);
   return windowSettings(node, x, w.slice(2)).map((setting, axis) => {
     const { kernel, stride, dilation, pads } = setting;
     const output = dimAt(x, axis + 2);
@@ -48,6 +55,21 @@ export function transposedWindow(node: Node, x: readonly number[], w: readonly n
   });
 }
 
+/** Spatial lengths of the output, symbolic ones as expressions. */
+function spaceOf(node: Node, x: readonly Dim[], w: readonly Dim[]): Dim[] {
+  if (isStatic(x) && isStatic(w)) return transposedWindow(node, x, w).map(({ input }) => input);
+  const { shape, more, mode } = wantedOf(node, x.length - 2);
+  if (shape) return [...shape];
+  if (!isStatic(w.slice(2))) return x.slice(2).map((_, axis) => `${node.name}_${axis + 2}`);
+  return windowSettings(node, x, w.slice(2)).map((setting, axis): Dim => {
+    const scaled = mulDims(dimAt(x, axis + 2), setting.stride);
+    if (mode.startsWith('SAME')) return scaled;
+    const [before, after] = mode === 'NOTSET' ? setting.pads : [0, 0];
+    const rest = spanOf(setting) - setting.stride + (more?.[axis] ?? 0) - before - after;
+    return addDims(scaled, rest);
+  });
+}
+
 function outputDims(node: Node, x: readonly Dim[], w: readonly Dim[]): Dim[] {
   if (w.length !== x.length) {
     throw shapeError(node, 'the weight', `of rank ${x.length}, as the input is`, shapeText(w));
@@ -60,18 +82,7 @@ function outputDims(node: Node, x: readonly Dim[], w: readonly Dim[]): Dim[] {
       throw shapeError(node, 'the weight', `a multiple of ${group} rows`, shapeText(w));
     }
   }
-  const unknown = (axis: number): Dim => `${node.name}_${axis}`;
-  const filters = typeof perGroup === 'number' ? perGroup * group : unknown(1);
-  // Axis by axis: one symbolic length does not hide the others.
-  const known = (dims: readonly Dim[]) => dims.map((dim) => (typeof dim === 'number' ? dim : 1));
-  const fixedKernel = w.slice(2).every((dim) => typeof dim === 'number');
-  const window = fixedKernel ? transposedWindow(node, known(x), known(w)) : undefined;
-  const space = x.slice(2).map((dim, axis): Dim => {
-    const given = lengths(node, 'output_shape', x.length - 2)?.[axis];
-    if (given !== undefined) return given;
-    return typeof dim === 'number' && window ? (window[axis]?.input ?? 1) : unknown(axis + 2);
-  });
-  return [dimAt(x, 0), filters, ...space];
+  return [dimAt(x, 0), mulDims(perGroup, group), ...spaceOf(node, x, w)];
 }
 
 interface Call {

@@ -185,6 +185,27 @@ describe('Resize', () => {
   });
 });
 
+describe('symbolic lengths', () => {
+  it('ConvTranspose and its like scale them', () => {
+    const builder = new GraphBuilder('symbolic');
+    const x = builder.input('x', 'float32', ['batch', 4, 'height', 'width']);
+    const w = builder.input('w', 'float32', [4, 2, 3, 3]);
+    const attributes = { strides: attr.ints([2, 2]), group: attr.int(2) };
+    const pads = { ...attributes, pads: attr.ints([1, 1, 1, 1]) };
+    const up = builder.node('ConvTranspose', [x, w], pads);
+    const same = { ...attributes, auto_pad: attr.string('SAME_UPPER') };
+    const wide = builder.node('ConvTranspose', [x, w], same);
+    const down = builder.node('MaxPool', [wide], {
+      kernel_shape: attr.ints([2, 2]),
+      strides: attr.ints([2, 2]),
+    });
+    const types = inferShapes(builder.build());
+    expect(types.get(up)?.dims).toEqual(['batch', 4, '2*height - 1', '2*width - 1']);
+    expect(types.get(wide)?.dims).toEqual(['batch', 4, '2*height', '2*width']);
+    expect(types.get(down)?.dims).toEqual(['batch', 4, 'height', 'width']);
+  });
+});
+
 describe('sampling and blocks', () => {
   it.each(['nearest', 'linear', 'cubic'])('GridSample, %s', async (mode) => {
     const random = randomNumbers(6);
