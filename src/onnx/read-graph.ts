@@ -11,6 +11,7 @@ import type { TensorSource } from './tensor-wire';
 import type { WireReader } from './wire';
 import { sentence, unsupported } from './words';
 
+const MAX_AXES = 64;
 /** Bodies within bodies; exporters make three or four. */
 const MAX_DEPTH = 32;
 
@@ -375,6 +376,13 @@ function readShape(reader: WireReader, { unnamed }: ReadContext): Dim[] {
           where: reader.what,
           length,
         },
+      );
+    }
+    if (dims.length >= MAX_AXES) {
+      throw new AppError(
+        'onnx/dims',
+        `${sentence(reader.what)} has more than ${MAX_AXES} axes, more than any model that runs here.`,
+        { where: reader.what, limit: MAX_AXES },
       );
     }
     dims.push(length);

@@ -129,8 +129,9 @@ function elementwise(apply: (...values: Dim[]) => Dim | undefined): Rule {
     }
     if (!isStatic(out)) return undefined;
     const shape = out;
-    const indices = parts.map(({ dims }) => broadcastIndex((dims ?? []) as number[], shape));
     const count = shape.reduce((product, dim) => product * dim, 1);
+    if (count > ELEMENT_LIMIT) return undefined;
+    const indices = parts.map(({ dims }) => broadcastIndex((dims ?? []) as number[], shape));
     const result: Dim[] = [];
     for (let at = 0; at < count; at++) {
       const values = parts.map(({ of }, index) => of?.[indices[index]?.[at] ?? 0] ?? 0);

@@ -6,6 +6,7 @@ import { isFloat } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import { AppError } from '../core/errors';
 import type { Node, TensorType } from '../onnx/graph';
+import { shapeError } from './shapes';
 
 const words = (text: string): string[] => text.split(' ');
 
@@ -49,6 +50,20 @@ const FLOATING = new Set(
   ),
 );
 
+/** Inputs with one element an axis, by which a file could ask for more axes than there is memory for. */
+const AXES: Readonly<Record<string, number>> = {
+  Reshape: 1,
+  Expand: 1,
+  Squeeze: 1,
+  Unsqueeze: 1,
+  Tile: 1,
+  Col2Im: 1,
+  CenterCropPad: 1,
+  AffineGrid: 1,
+  ConstantOfShape: 0,
+};
+const MAX_AXES = 64;
+
 /** Throws `onnx/type` for the first input of a wrong type. */
 export function checkTypes(node: Node, inputs: readonly (TensorType | undefined)[]): void {
   if (node.domain !== '') return;
@@ -70,6 +85,11 @@ export function checkTypes(node: Node, inputs: readonly (TensorType | undefined)
   }
   for (const port of BOOLEAN[op] ?? []) need(port, (dtype) => dtype === 'bool', 'bool');
   if (FLOATING.has(op)) need(0, isFloat, 'a floating-point type');
+  const axes = AXES[op];
+  const length = axes === undefined ? undefined : inputs[axes]?.dims[0];
+  if (axes !== undefined && typeof length === 'number' && length > MAX_AXES) {
+    throw shapeError(node, `input ${axes}`, `at most ${MAX_AXES} long`, String(length));
+  }
 }
 
 function typeError(node: Node, port: number, expected: string, found: DType): AppError {

@@ -26,9 +26,13 @@ const sizeSpec: OpSpec = {
   ],
 };
 
+function countOf([start = 0, limit = 0, delta = 1]: readonly number[]): number {
+  return Math.max(0, Math.ceil((limit - start) / delta));
+}
+
 function rangeOf(bounds: readonly number[]): Float64Array {
-  const [start = 0, limit = 0, delta = 1] = bounds;
-  const count = Math.max(0, Math.ceil((limit - start) / delta));
+  const [start = 0, , delta = 1] = bounds;
+  const count = countOf(bounds);
   return Float64Array.from({ length: count }, (_, index) => start + index * delta);
 }
 
@@ -53,7 +57,8 @@ const rangeSpec: OpSpec = {
     });
     const known = bounds.every((bound) => bound !== undefined);
     const { dtype } = inputType(context, 0);
-    const length = known ? rangeOf(bounds).length : symbolicLength(context);
+    if (bounds[2] === 0) throw shapeError(context.node, 'input 2', 'not 0', '0');
+    const length = known ? countOf(bounds) : symbolicLength(context);
     return [{ dtype, dims: [length ?? `${context.node.name}_length`] }];
   },
   reference: (node, inputs) => {

@@ -142,6 +142,27 @@ const CORPUS: Readonly<Record<string, Wrong>> = {
     expected: 'a known number of axes',
     found: '[n]',
   },
+  'more axes than there is memory for': {
+    file: graph([x, ['s', INT64, [2 ** 31]]], named('Expand', ['x', 's'])),
+    code: 'onnx/shape',
+    ...{ node: 'Expand:y', op: 'Expand', port: 'input 1' },
+    expected: 'at most 64 long',
+    found: '2147483648',
+  },
+  'a range beyond all memory': {
+    file: graph([], named('Range', ['from', 'to', 'step']))
+      .message(5, w().int(2, INT64).string(8, 'from').ints(7, [0]))
+      .message(
+        5,
+        w()
+          .int(2, INT64)
+          .string(8, 'to')
+          .ints(7, [2 ** 52]),
+      )
+      .message(5, w().int(2, INT64).string(8, 'step').ints(7, [0])),
+    code: 'onnx/shape',
+    ...{ node: 'Range:y', op: 'Range', port: 'input 2', expected: 'not 0', found: '0' },
+  },
   'a length that stays open': {
     file: graph([], named('Relu', ['x'])).message(
       11,
