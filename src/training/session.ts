@@ -23,6 +23,12 @@ import {
 import type { MaskSpec } from './training-graph';
 import type { Reading } from './validation';
 
+/**
+ * What a graphics processor keeps of the forward pass; a larger step computes some of it twice rather than fail.
+ * onnxruntime would find the second computation equal to the first and drop it, so on the processor it is not asked.
+ */
+const ACTIVATION_BYTES = 2 ** 30;
+
 export interface Session {
   /** What the run's model will be, with its first weights: `features` to `logits`. */
   readonly forward: Graph;
@@ -72,6 +78,7 @@ export async function openSession(
     ...options,
     optimiser,
     withFactors: factors !== null,
+    ...(executor.name === 'webgpu' && { activationBytes: ACTIVATION_BYTES }),
   });
   const judging = buildValidationGraph(learned, options);
   const state = await executor.createState(learning.stateSpecs);
