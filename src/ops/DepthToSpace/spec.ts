@@ -2,6 +2,7 @@
  * DepthToSpace and SpaceToDepth: both are one transposition of a picture cut into blocks. In DCR the block's place is
  * the slow part of the channel number, in CRD the fast one.
  */
+import { floorDivDims, mulDims } from '../../onnx/dim';
 import { attr } from '../../onnx/graph';
 import type { Dim, Node } from '../../onnx/graph';
 import { intAttribute, stringAttribute } from '../attributes';
@@ -87,14 +88,13 @@ function spec(
   };
 }
 
-/** The length times or over `by`, named anew where it is symbolic; a remainder is an error. */
+/** The length over `by` and times `times`; a remainder is an error. */
 function scaled(node: Node, dims: readonly Dim[], axis: number, times: number, by: number): Dim {
   const dim = dimAt(dims, axis);
-  if (typeof dim === 'string') return times === by ? dim : `${node.name}_${axis}`;
-  if (dim % by !== 0) {
+  if (typeof dim === 'number' && dim % by !== 0) {
     throw shapeError(node, `axis ${axis} of input 0`, `a multiple of ${by}`, shapeText(dims));
   }
-  return (dim / by) * times;
+  return mulDims(floorDivDims(dim, by), times);
 }
 
 export const depthToSpaceSpecs: readonly OpSpec[] = [

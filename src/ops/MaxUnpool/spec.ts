@@ -3,6 +3,7 @@
  * count in the picture that the window implies; a larger `output_shape` adds zeros behind it.
  */
 import { sizeOf } from '../../core/dtype';
+import { addDims, mulDims } from '../../onnx/dim';
 import type { Dim, Node } from '../../onnx/graph';
 import { windowSettings } from '../Conv/window';
 import type { OpSpec } from '../define';
@@ -11,12 +12,10 @@ import { dimAt, inputType, shapeError, shapeText, stridedIndex, stridesOf } from
 import { inputValue, makeValue } from '../value';
 
 /** The picture that was pooled, as far as the window tells. */
-function impliedDims<T extends Dim>(node: Node, dims: readonly T[]): (T | number | string)[] {
-  const space = windowSettings(node, dims).map(({ kernel, stride, pads }, axis) => {
-    const dim = dimAt(dims, axis + 2);
-    if (typeof dim !== 'number') return `${node.name}_${axis + 2}`;
-    return (dim - 1) * stride - pads[0] - pads[1] + kernel;
-  });
+function impliedDims(node: Node, dims: readonly Dim[]): Dim[] {
+  const space = windowSettings(node, dims).map(({ kernel, stride, pads }, axis) =>
+    addDims(mulDims(dimAt(dims, axis + 2), stride), kernel - stride - pads[0] - pads[1]),
+  );
   return [...dims.slice(0, 2), ...space];
 }
 
