@@ -16,6 +16,8 @@ import { stackNames, stackValues } from './stack';
 const HEAD = 2;
 /** More rounds than this written out are no graph to compile any more. */
 const MOST_ROUNDS = 1024;
+/** A body that never says stop would hold its worker for ever. */
+const ENDLESS = 100_000;
 
 /** Whether the body hands on a condition that is true whenever the one it got was. */
 function keepsGoing(body: Graph): boolean {
@@ -90,6 +92,7 @@ export const loopSpec: OpSpec = {
     const extra = body.outputs.slice(1 + carried.length);
     const rounds: Value[][] = extra.map(() => []);
     for (let round = 0; round < most && condition.data[0]; round++) {
+      if (round >= ENDLESS) throw unsupported(node, `does not end within ${ENDLESS} rounds`);
       const index = makeValue('int64', [], Float64Array.of(round));
       const [next, ...rest] = scope.run(body, [index, condition, ...carried]);
       condition = next ?? condition;

@@ -155,6 +155,25 @@ describe('Loop', () => {
     expect(() => expanded(open)).toThrow(/decides its rounds while it runs/);
   });
 
+  it('does not run for ever', () => {
+    const body = new GraphBuilder('body');
+    body.input('i', 'int64', []);
+    const going = body.input('going', 'bool', []);
+    body.output(body.node('Identity', [going], {}, { outputs: ['on'] }), 'bool', []);
+    const builder = new GraphBuilder('endless');
+    const always = builder.input('always', 'bool', []);
+    builder.nodes(
+      'Loop',
+      ['', always],
+      0,
+      { body: attr.graph(body.build()) },
+      { outputs: ['none'] },
+    );
+    builder.output('none', 'float32', []);
+    const feeds = new Map([['always', value('bool', [], [1])]]);
+    expect(() => runGraph(builder.build(), feeds)).toThrow(/does not end/);
+  });
+
   it('runs as often as it is told', async () => {
     for (const limit of [0, 2]) {
       const feeds = new Map([...X, ['limit', value('int64', [], [limit])]]);
