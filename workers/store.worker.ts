@@ -16,6 +16,10 @@ const api: StoreApi = {
     const bytes = await store.getChunk(ref);
     return Comlink.transfer(bytes, [bytes]);
   },
+  async getPretrainedFile(id) {
+    const bytes = await store.getPretrainedFile(id);
+    return Comlink.transfer(bytes, [bytes]);
+  },
   async getCheckpoint(runId) {
     const found = await store.getCheckpoint(runId);
     return found && Comlink.transfer(found, found.best ? [found.state, found.best] : [found.state]);

@@ -6,11 +6,11 @@ import type { TrainStore } from '../src/training/train-api';
 /** Buffers move instead of being copied. */
 export function openTrainStore(port: MessagePort): TrainStore {
   const remote = Comlink.wrap<TrainStore>(port);
-  const { getCheckpoint, getPretrained, getChunk, getFeatures } = remote;
+  const { getCheckpoint, getPretrained, getPretrainedFile, getFeatures } = remote;
   return {
     getCheckpoint,
     getPretrained,
-    getChunk,
+    getPretrainedFile,
     getFeatures,
     putFeatures: (key, bytes) => remote.putFeatures(key, Comlink.transfer(bytes, [bytes])),
     putCheckpoint: (checkpoint, state, best) =>

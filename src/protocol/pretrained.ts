@@ -10,7 +10,9 @@ export interface PretrainedModel {
   readonly format: 1;
   readonly name: string;
   readonly createdAt: Timestamp;
-  readonly file: ChunkRef;
+  readonly bytes: number;
+  /** The file in pieces, in order: browsers refuse to keep large values. */
+  readonly chunks: readonly ChunkRef[];
   readonly summary: PretrainedSummary;
 }
 
@@ -110,6 +112,8 @@ export interface PretrainedStoreApi {
     file: ArrayBuffer,
   ): Promise<PretrainedModel>;
   getPretrained(id: Id): Promise<PretrainedModel>;
+  /** Its file; `store/corrupt` where the pieces do not make it. */
+  getPretrainedFile(id: Id): Promise<ArrayBuffer>;
   listPretrained(): Promise<readonly PretrainedModel[]>;
   erasePretrained(id: Id): Promise<void>;
   /** What a frozen body answered to a dataset's rows, kept for the next run; may be gone at any time. */

@@ -128,7 +128,7 @@ export class Pretrained {
     let kept = false;
     await this.#work({ label: '' }, async () => {
       const { studio, current, records } = this.#project;
-      const bytes = await studio.store.getChunk(model.file);
+      const bytes = await studio.store.getPretrainedFile(model.id);
       await studio.importModel(current.id, model.name, bytes);
       await records.loadModels();
       this.#refused = null;

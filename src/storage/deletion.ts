@@ -143,7 +143,8 @@ export async function eraseEverything(context: StoreContext): Promise<void> {
       for (const table of core.tables) await table.clear();
     });
     context.runLocks.releaseAll();
-    await guarded('the erasure', () => context.cache.features.clear());
+    const { features, featureInfo } = context.cache;
+    await guarded('the erasure', () => Promise.all([features.clear(), featureInfo.clear()]));
     await context.sweep(true);
   });
 }

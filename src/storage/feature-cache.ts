@@ -6,44 +6,48 @@ import type { StoreApi } from '../protocol/api';
 import type { StoreContext } from './context';
 import { guarded } from './errors';
 
-/** All of it together. 100,000 rows of 1,280 numbers are just below. */
-export const FEATURE_CACHE_BYTES = 512 * 2 ** 20;
+/** All of it together. */
+export const FEATURE_CACHE_BYTES = 384 * 2 ** 20;
+/** One of them: Chromium keeps no value above 127 MB. What is larger is looked at anew by each run. */
+export const FEATURES_BYTES = 120 * 2 ** 20;
 
+/** @param room for all of them together */
 export function featureMethods(
   context: StoreContext,
+  room = FEATURE_CACHE_BYTES,
 ): Pick<StoreApi, 'putFeatures' | 'getFeatures'> {
-  const { cache } = context;
+  const { features, featureInfo } = context.cache;
+  const inOne = <T>(body: () => Promise<T>): Promise<T> =>
+    guarded('the features of a body', () =>
+      context.cache.transaction('rw', features, featureInfo, async () => await body()),
+    );
 
   return {
     async putFeatures(key, bytes) {
       context.assertWritable();
-      if (bytes.byteLength > FEATURE_CACHE_BYTES) return;
-      await guarded('the features of a body', () =>
-        cache.transaction('rw', cache.features, async () => {
-          await cache.features.delete(key);
-          let total = bytes.byteLength;
-          const spare: string[] = [];
-          // Newest first: what no longer fits beside the newer ones goes.
-          for (const row of await cache.features.orderBy('usedAt').reverse().toArray()) {
-            total += row.bytes.byteLength;
-            if (total > FEATURE_CACHE_BYTES) spare.push(row.key);
-          }
-          await cache.features.bulkDelete(spare);
-          await cache.features.put({ key, bytes, usedAt: context.now() });
-        }),
-      );
+      const size = bytes.byteLength;
+      if (size > Math.min(room, FEATURES_BYTES)) return;
+      await inOne(async () => {
+        let total = size;
+        const spare: string[] = [];
+        // Newest first: what no longer fits beside the newer ones goes.
+        for (const row of await featureInfo.orderBy('usedAt').reverse().toArray()) {
+          if (row.key === key) continue;
+          total += row.size;
+          if (total > room) spare.push(row.key);
+        }
+        await features.bulkDelete(spare);
+        await featureInfo.bulkDelete(spare);
+        await features.put({ key, bytes });
+        await featureInfo.put({ key, size, usedAt: context.now() });
+      });
     },
 
     async getFeatures(key) {
-      const row = await guarded('the features of a body', () => cache.features.get(key));
+      const row = await guarded('the features of a body', () => features.get(key));
       if (!row) return null;
-      if (!context.readOnly) {
-        await context.tidy(
-          guarded('the features of a body', () =>
-            cache.features.update(key, { usedAt: context.now() }),
-          ),
-        );
-      }
+      const touch = () => inOne(() => featureInfo.update(key, { usedAt: context.now() }));
+      if (!context.readOnly) await context.tidy(touch());
       return row.bytes;
     },
   };

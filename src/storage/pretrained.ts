@@ -1,32 +1,47 @@
 /** Bodies that a person brought to start from: immutable, named by the hash of their file, shared by all projects. */
+import { sha256Hex } from '../core/hash';
 import type { StoreApi } from '../protocol/api';
+import type { ChunkRef } from '../protocol/entities';
 import type { StoreContext } from './context';
 import { found } from './errors';
 
 type PretrainedMethods = Pick<
   StoreApi,
-  'putPretrained' | 'getPretrained' | 'listPretrained' | 'erasePretrained'
+  'putPretrained' | 'getPretrained' | 'getPretrainedFile' | 'listPretrained' | 'erasePretrained'
 >;
+
+/** Chromium keeps no value above 127 MB. */
+const PIECE_BYTES = 32 * 2 ** 20;
 
 export function pretrainedMethods(context: StoreContext): PretrainedMethods {
   const { pretrained } = context.core;
   return {
-    async putPretrained({ name, summary }, bytes) {
+    async putPretrained({ name, summary }, file) {
       context.assertWritable();
-      const file = await context.chunks.put(bytes);
-      return context.publish(`The model “${name}”`, [file], [pretrained], async () => {
-        const known = await pretrained.get(file.sha256);
-        const record = {
-          id: file.sha256,
-          format: 1,
-          name,
-          createdAt: known?.createdAt ?? context.now(),
-          file,
-          summary,
-        } as const;
+      const id = await sha256Hex(file);
+      const chunks: ChunkRef[] = [];
+      for (let at = 0; at < file.byteLength; at += PIECE_BYTES) {
+        chunks.push(await context.chunks.put(file.slice(at, at + PIECE_BYTES)));
+      }
+      return context.publish(`The model “${name}”`, chunks, [pretrained], async () => {
+        const createdAt = (await pretrained.get(id))?.createdAt ?? context.now();
+        const bytes = file.byteLength;
+        const record = { id, format: 1, name, createdAt, bytes, chunks, summary } as const;
         await pretrained.put(record);
         return record;
       });
+    },
+
+    async getPretrainedFile(id) {
+      const row = await context.read('a pretrained model', [pretrained], () => pretrained.get(id));
+      const { bytes, chunks } = found(row, 'pretrained model', id);
+      const file = new Uint8Array(bytes);
+      let at = 0;
+      for (const ref of chunks) {
+        file.set(new Uint8Array(await context.chunks.get(ref)), at);
+        at += ref.bytes;
+      }
+      return file.buffer;
     },
 
     async getPretrained(id) {

@@ -6,6 +6,7 @@ import type {
   Id,
   ModelVersion,
 } from '../protocol/entities';
+import type { PretrainedModel } from '../protocol/pretrained';
 import type { CheckpointRow, CoreDatabase, EvaluationRow } from './schema';
 
 export function datasetChunks(manifest: DatasetManifest): readonly ChunkRef[] {
@@ -49,7 +50,7 @@ export interface Manifests {
   readonly models: readonly ModelFiles[];
   readonly evaluations: readonly EvaluationRow[];
   readonly checkpoints: readonly CheckpointRow[];
-  readonly pretrained: readonly { readonly file: ChunkRef }[];
+  readonly pretrained: readonly Pick<PretrainedModel, 'chunks'>[];
 }
 
 export async function readManifests(core: CoreDatabase): Promise<Manifests> {
@@ -70,7 +71,7 @@ export function referencedKeys(manifests: Manifests): ReadonlySet<string> {
   const add = (refs: readonly ChunkRef[]) => refs.forEach((ref) => keys.add(ref.storageKey));
   for (const dataset of manifests.datasets) add(storedDatasetChunks(dataset));
   for (const model of manifests.models) add(modelChunks(model));
-  for (const { file } of manifests.pretrained) add([file]);
+  for (const { chunks } of manifests.pretrained) add(chunks);
   for (const row of manifests.evaluations) add(evaluationChunks(row));
   for (const { runId } of manifests.checkpoints) {
     for (const slot of ['A', 'B']) {

@@ -63,6 +63,12 @@ export interface ChunkInfoRow {
 export interface FeaturesRow {
   readonly key: string;
   readonly bytes: ArrayBuffer;
+}
+
+/** Beside them, so that what is there and when it was used is known without reading it. */
+export interface FeatureInfoRow {
+  readonly key: string;
+  readonly size: number;
   readonly usedAt: Timestamp;
 }
 
@@ -84,6 +90,7 @@ export interface CacheDatabase extends Dexie {
   chunkInfo: EntityTable<ChunkInfoRow, 'storageKey'>;
   /** Since version 2. */
   features: EntityTable<FeaturesRow, 'key'>;
+  featureInfo: EntityTable<FeatureInfoRow, 'key'>;
 }
 
 /** Sits between Dexie and IndexedDB. Tests put faults in with it. */
@@ -108,7 +115,7 @@ export function createCoreDatabase(name: string, middleware?: StoreMiddleware): 
 export function createCacheDatabase(name: string, middleware?: StoreMiddleware): CacheDatabase {
   const cache = connection(`${name}-cache`, 'relaxed', middleware) as CacheDatabase;
   cache.version(1).stores({ chunks: 'storageKey', chunkInfo: 'storageKey' });
-  cache.version(SCHEMA_VERSION).stores({ features: 'key, usedAt' });
+  cache.version(SCHEMA_VERSION).stores({ features: 'key', featureInfo: 'key, usedAt' });
   return cache;
 }
 

@@ -26,6 +26,8 @@ export interface StoreOptions {
   /** Prefix of the databases' and locks' names. */
   readonly name?: string;
   readonly now?: () => Timestamp;
+  /** Room for features of frozen bodies. */
+  readonly featureBytes?: number;
   /** Sits between Dexie and IndexedDB; fault tests use it. */
   readonly middleware?: StoreMiddleware;
 }
@@ -122,7 +124,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     ...checkpointMethods(context),
     ...modelMethods(context),
     ...pretrainedMethods(context),
-    ...featureMethods(context),
+    ...featureMethods(context, options.featureBytes),
     ...evaluationMethods(context),
     // The zip library and the file's schemas come when a file is written or read, not with the first screen.
     async exportProject(id, options) {

@@ -137,7 +137,7 @@ async function damagedChunks({ chunks }: StoreContext, all: Everything): Promise
     ]),
     ...all.pretrained.map((row): [string, readonly ChunkRef[]] => [
       `The pretrained model “${row.name}”`,
-      [row.file],
+      row.chunks,
     ]),
     ...all.evaluations.map((row): [string, readonly ChunkRef[]] => [
       `Evaluation ${row.id}`,

@@ -16,7 +16,7 @@ import type { Told } from './describe-base';
 export interface BaseDependencies {
   /** A file of the studio's own, by its path under `static/`. */
   readonly readStatic: (path: string) => Promise<Blob>;
-  readonly store: () => Pick<StoreApi, 'getPretrained' | 'getChunk'>;
+  readonly store: () => Pick<StoreApi, 'getPretrained' | 'getPretrainedFile'>;
 }
 
 export class Bases {
@@ -61,7 +61,7 @@ export class Bases {
 
   async #own(sha256: string): Promise<Base> {
     const store = this.#parts.store();
-    const { name, file } = await store.getPretrained(sha256).catch((error: unknown) => {
+    const { name } = await store.getPretrained(sha256).catch((error: unknown) => {
       if (!(error instanceof AppError) || error.code !== 'store/not-found') throw error;
       throw new AppError(
         'pretrained/absent',
@@ -69,8 +69,9 @@ export class Bases {
         { sha256 },
       );
     });
-    // The store has checked the hash.
-    return { graph: readBase(new Uint8Array(await store.getChunk(file))), name, sha256 };
+    // The store has checked each piece.
+    const bytes = new Uint8Array(await store.getPretrainedFile(sha256));
+    return { graph: readBase(bytes), name, sha256 };
   }
 }
 

@@ -44,7 +44,12 @@ export async function answersOfBody(looking: Looking): Promise<FeatureTable | nu
     control,
     onProgress,
   });
-  await store.putFeatures(key, packFeatures(table));
+  try {
+    await store.putFeatures(key, packFeatures(table));
+  } catch (error) {
+    // A full disk costs the next run a look; this one has what it needs.
+    console.warn('The answers of the frozen part could not be kept.', error);
+  }
   return table;
 }
 
@@ -66,7 +71,8 @@ function keyOf({ request, lesson, base, executor }: Looking): Promise<string> {
   });
 }
 
-function withBatch(graph: Graph, batch: number): Graph {
+/** With its batch axis fixed, as a program for one pass wants it. */
+export function withBatch(graph: Graph, batch: number): Graph {
   const fixed = <T extends { readonly dims: readonly (number | string)[] }>(info: T): T => ({
     ...info,
     dims: [batch, ...info.dims.slice(1)],

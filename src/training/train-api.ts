@@ -42,7 +42,12 @@ import type { Session } from './session';
 /** What training asks of the store. */
 export type TrainStore = Pick<
   StoreApi,
-  'putCheckpoint' | 'getCheckpoint' | 'getPretrained' | 'getChunk' | 'putFeatures' | 'getFeatures'
+  | 'putCheckpoint'
+  | 'getCheckpoint'
+  | 'getPretrained'
+  | 'getPretrainedFile'
+  | 'putFeatures'
+  | 'getFeatures'
 >;
 
 export interface TrainDependencies {

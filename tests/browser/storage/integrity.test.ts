@@ -1,6 +1,7 @@
 /** What keeps the store sound: hashes, the collector, version guard, abandoned runs, several tabs. */
 import { describe, expect, test } from 'vitest';
 import { holdLock } from '../../../src/storage/locks';
+import { SUMMARY } from './pretrained-fixture';
 import { SCHEMA_VERSION } from '../../../src/storage/schema';
 import type { Store } from '../../../src/storage/store';
 import { createStoreApi } from '../../../src/storage/store';
@@ -275,6 +276,9 @@ describe('versions', () => {
       () => store.updateRun(filled.runId, { status: 'running' }),
       () => store.putCheckpoint(checkpointDraft(filled.runId, 1), bytesOf(1), null),
       () => store.putModel(modelDraft(filled.projectId, null, null), bytesOf(1)),
+      () => store.putPretrained({ name: 'tiny', summary: SUMMARY }, bytesOf(1)),
+      () => store.erasePretrained('0'.repeat(64)),
+      () => store.putFeatures('key', bytesOf(1)),
       () => store.setStage(filled.modelId, 'champion'),
       () => store.renameModel(filled.modelId, 'New'),
       () => store.trashModel(filled.modelId),

@@ -97,7 +97,7 @@ function trainer(kept: Kept[] = []): ReturnType<typeof createTrainApi> {
       },
       getCheckpoint: async () => kept.at(-1) ?? null,
       getPretrained: () => Promise.reject(new Error('Not asked.')),
-      getChunk: () => Promise.reject(new Error('Not asked.')),
+      getPretrainedFile: () => Promise.reject(new Error('Not asked.')),
       getFeatures: async () => null,
       putFeatures: async () => undefined,
     }),
