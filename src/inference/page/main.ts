@@ -8,6 +8,10 @@ import type { PageData } from '../page-data';
 import { PageModel } from './answer';
 import { buildDrawing } from './drawing';
 import { buildForm } from './form';
+import { buildPicture } from './picture';
+
+/** Digits of this side are drawn; any other picture is chosen. */
+const DRAWN = 28;
 
 declare global {
   interface Window {
@@ -48,10 +52,27 @@ function start(): void {
     buildForm(element('input'), recipe.input, show);
     return;
   }
+  const say = (text: string): void => {
+    element('answer').textContent = text;
+    element('bars').replaceChildren();
+  };
+  if (recipe.input.channels > 1 || recipe.input.width !== DRAWN) {
+    say('Choose a picture.');
+    buildPicture(
+      element('input'),
+      recipe.input,
+      (inputs) => {
+        say('Looking at it.');
+        // A large model takes seconds here; the words come first.
+        setTimeout(() => show(inputs, []), 30);
+      },
+      say,
+    );
+    return;
+  }
   buildDrawing(element('input'), recipe.input.width, (inputs) => {
     if (inputs) return show(inputs, []);
-    element('answer').textContent = 'Draw something.';
-    element('bars').replaceChildren();
+    say('Draw something.');
   });
 }
 

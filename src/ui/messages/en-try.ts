@@ -86,7 +86,7 @@ export const tryOut = {
       `Added at the end of each row: ${columns}. The order of the rows is kept; a cell that begins like a formula is made plain text.`,
     prediction: 'prediction',
     confidence: 'confidence and the probability of each class',
-    picturesOnly: 'This model takes pictures. Draw one under “One”, or take the exported page.',
+    picturesOnly: 'This model takes pictures. Show it one under “One”, or take the exported page.',
   },
   export: {
     contains: 'In it',
