@@ -229,6 +229,22 @@ describe('batches of pictures', () => {
   });
 });
 
+describe('a batch without features', () => {
+  it('has the labels, weights and rows of the whole one, and no features', async () => {
+    const { maker } = await makerFor('digits', { classWeights: 'balanced' });
+    const request = { part: 'train', epoch: 1, index: 2, recycle: null } as const;
+    const whole = maker.make(request);
+    const bare = maker.make({ ...request, features: false });
+    expect(bare.features.byteLength).toBe(0);
+    expect(bare.rows).toEqual(whole.rows);
+    expect(bare.labels).toEqual(whole.labels);
+    expect(bare.weights).toEqual(whole.weights);
+    const { features, labels, weights } = bare;
+    const again = maker.make({ ...request, recycle: [features, labels, weights] });
+    expect(again.features).toEqual(whole.features);
+  });
+});
+
 describe('augment', () => {
   const size = { channels: 1, height: 5, width: 5 };
   const picture = Uint8Array.from({ length: 25 }, (_, index) => index * 10);
