@@ -28,7 +28,7 @@ function families(tests: readonly SuiteCase[]): [string, SuiteCase[]][] {
 // The newer suite asks onnxruntime-web for much that it does not have; `npm run conformance` runs it on request.
 const RUNS: readonly (readonly [DeviceExecutor, readonly Suite[]])[] = [
   ['webgpu', SUITES],
-  ['wasm', ['1.12']],
+  ['wasm', ['1.12', 'exported']],
 ];
 
 describe.each(RUNS)('ONNX on %s', (name, suites) => {

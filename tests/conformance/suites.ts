@@ -9,8 +9,8 @@ import type { CaseListing } from './harness/case';
 import { runCase } from './harness/run';
 import type { Evaluate, Outcome } from './harness/run';
 
-export type Suite = '1.12' | '1.23';
-export const SUITES: readonly Suite[] = ['1.12', '1.23'];
+export type Suite = '1.12' | '1.23' | 'exported';
+export const SUITES: readonly Suite[] = ['1.12', '1.23', 'exported'];
 
 interface Exception {
   readonly reason: string;

@@ -1,15 +1,19 @@
 """Packs ONNX's own operator tests of opset 18 to 24, as the Python package `onnx` makes them, into one archive.
 
     pip install onnx==1.23.2
-    python tools/golden/conformance.py tests/fixtures/conformance/onnx-1.12.tar.gz tests/fixtures/conformance/onnx-1.23.tar.gz
+    cd tests/fixtures/conformance
+    python ../../../tools/golden/conformance.py onnx-1.12.tar.gz onnx-1.23.tar.gz onnx-exported.tar.gz
 
 The first archive holds the suite of ONNX 1.12 (opset 17): what it holds in the same form is left out here, and so are
 operators that no exported network of tensors uses (text, sequences, trees, images, signal processing), those that came
 after opset 24, and decompositions of single operators ("expanded"), but for the few families named below.
+
+The last archive holds the package's small models that PyTorch exported long ago, in opset 6 and 9.
 """
 
 import gzip
 import io
+import pathlib
 import sys
 import tarfile
 import warnings
@@ -21,6 +25,7 @@ from onnx.backend.test.case.node import collect_testcases
 OPSETS = range(18, 25)
 LAST_IR = 11
 LARGEST = 200_000
+LARGEST_EXPORTED = 40_000
 OTHER_FIELDS = {
     "Adagrad", "Adam", "ArrayFeatureExtractor", "Bernoulli", "Binarizer", "BlackmanWindow", "DFT", "DeformConv",
     "Det", "HammingWindow", "HannWindow", "ImageDecoder", "LabelEncoder", "MelWeightMatrix", "Momentum",
@@ -91,7 +96,28 @@ def wanted(case, have):
     return None
 
 
-def main(older, target):
+def pack(target, buffer):
+    with open(target, "wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+        packed.write(buffer.getvalue())
+
+
+def pack_exported(target):
+    data = pathlib.Path(onnx.__file__).parent / "backend" / "test" / "data"
+    buffer = io.BytesIO()
+    written = 0
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for folder in sorted([*data.glob("pytorch-operator/*"), *data.glob("pytorch-converted/*")]):
+            files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".onnx", ".pb")]
+            if sum(path.stat().st_size for path in files) > LARGEST_EXPORTED:
+                continue
+            written += 1
+            for path in files:
+                add(archive, f"{folder.name}/{path.relative_to(folder)}", path.read_bytes())
+    pack(target, buffer)
+    print(f"{written} exported models")
+
+
+def main(older, target, exported):
     warnings.filterwarnings("ignore")
     have = known(older)
     left_out, sizes, written = {}, {}, 0
@@ -111,8 +137,8 @@ def main(older, target):
             for path, data in files:
                 sizes[case.name] = sizes.get(case.name, 0) + len(data)
                 add(archive, f"{case.name}/{path}", data)
-    with open(target, "wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
-        packed.write(buffer.getvalue())
+    pack(target, buffer)
+    pack_exported(exported)
     print(f"onnx {onnx.__version__}: {written} tests, {sum(sizes.values())} bytes; left out: {left_out}")
     for name in sorted(sizes, key=sizes.get)[-8:]:
         print(f"  {sizes[name]:8} {name}")

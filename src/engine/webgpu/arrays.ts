@@ -9,7 +9,7 @@ const HIGHEST = 2 ** 31 - 1;
 /** From here on a number is a bound such as INT64_MAX ("to the end"), which may be the largest that there is. */
 const UNBOUNDED = 2 ** 62;
 
-/** @throws AppError `engine/unsupported` for a whole number that int32 does not hold */
+/** @throws AppError `engine/unsupported` for a number that int32 or float32 does not hold */
 export function deviceArray(
   name: string,
   tensor: Tensor,
@@ -20,7 +20,17 @@ export function deviceArray(
     if (data instanceof Float32Array && data.buffer instanceof ArrayBuffer) {
       return data as Float32Array<ArrayBuffer>;
     }
-    return Float32Array.from(valueOf(tensor).data);
+    const { data: exact } = valueOf(tensor);
+    const held = Float32Array.from(exact);
+    const lost = held.findIndex(
+      (value, at) => !Number.isFinite(value) && Number.isFinite(exact[at]),
+    );
+    if (lost === -1) return held;
+    throw new AppError(
+      'engine/unsupported',
+      `"${name}" holds ${exact[lost]}. The graphics processor computes with float32, which ends at 3.4e38.`,
+      { name, value: exact[lost] },
+    );
   }
   return Int32Array.from(valueOf(tensor).data, (value) => {
     if (value >= UNBOUNDED) return HIGHEST;
