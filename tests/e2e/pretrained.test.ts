@@ -50,8 +50,11 @@ afterEach(async () => {
 });
 
 /** Brings the folder in and opens the Model screen of its project. */
-async function modelScreen(): Promise<Opened['page']> {
-  studio = await openStudio({ path: '#/new/pictures', context: { serviceWorkers: 'block' } });
+async function modelScreen(serviceWorkers: 'allow' | 'block' = 'block'): Promise<Opened['page']> {
+  studio = await openStudio({ path: '#/new/pictures', context: { serviceWorkers } });
+  // The first visit may reload by itself when the service worker takes over.
+  const offline = studio.page.getByRole('button', { name: /Works offline/ });
+  if (serviceWorkers === 'allow') await offline.waitFor({ timeout: 120_000 });
   const { page } = studio;
   await page.locator('input[webkitdirectory]').setInputFiles(join(folder, 'shapes'));
   await page.getByRole('button', { name: `Read ${3 * EACH} pictures` }).click();
@@ -95,6 +98,15 @@ describe('a pretrained body', () => {
     expect(Number(probabilities?.data[0])).toBeGreaterThan(0.6);
     expect(studio?.outside).toEqual([]);
     expect(studio?.complaints.filter((line) => !line.includes('Service Worker'))).toEqual([]);
+  });
+
+  it('that was used once is there with the server stopped', async () => {
+    const page = await modelScreen('allow');
+    await page.getByRole('button', { name: 'Start from EfficientNet-Lite0' }).click();
+    await page.getByTestId('learning-line').waitFor({ timeout: 60_000 });
+    await studio?.server.close();
+    await page.reload();
+    await page.getByTestId('learning-line').waitFor({ timeout: 60_000 });
   });
 
   it('that ends with no classifier is refused with the reason, and kept as it is', async () => {
