@@ -86,6 +86,11 @@ export const data = {
     oneHotHint:
       'One-hot: one number for each category, 1 for the one that it is and 0 for the rest.',
     pixels: 'Pixels 0 to 255 become numbers from 0 to 1.',
+    resized: (width: number, height: number) =>
+      `Pictures are brought to ${width} × ${height} dots, as the model was taught with.`,
+    coloured: 'Grey becomes three equal channels.',
+    scaledChannels: (mean: string, std: string) =>
+      `From each channel ${mean} is taken away, and the rest divided by ${std}.`,
     features: (n: string) => `${n} numbers go into the model for each row.`,
     featureShape: (shape: string) => `${shape} numbers go into the model for each picture.`,
     waiting: 'Fitting on the training part',
