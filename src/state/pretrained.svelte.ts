@@ -121,6 +121,15 @@ export class Pretrained {
     if (id !== '') await this.choose({ kind: 'own', sha256: id });
   }
 
+  /** Gives up a model of the person's own; projects that start from it ask for its file again. */
+  async erase(id: string): Promise<void> {
+    const { store } = this.#project.studio;
+    await this.#work({ label: '' }, async () => {
+      await store.erasePretrained(id);
+      this.#own = await store.listPretrained();
+    });
+  }
+
   /** What cannot be taught may still answer: kept as a model of the project. Whether that worked. */
   async useAsItIs(): Promise<boolean> {
     const model = this.#refused?.model;

@@ -9,6 +9,8 @@ export const pretrained = {
   inUse: 'in use',
   use: 'Use it',
   useNamed: (name: string) => `Start from ${name}`,
+  erase: 'Remove',
+  eraseNamed: (name: string) => `Remove ${name} from this browser`,
   loading: 'Loading the model',
   backbone: (bytes: string, licence: string) => `${bytes}, licence ${licence}`,
   knows: (what: string) => `Taught on ${what}. Comes with the studio; works offline once loaded.`,
