@@ -25,6 +25,7 @@ import type {
   SplitPart,
   TaskType,
 } from '../protocol/entities';
+import type { GraphPicture, GraphSource, NodeDetails } from '../protocol/graph-view';
 import type { PretrainedFile, PretrainedModel } from '../protocol/pretrained';
 import { startBaselines } from './baselines';
 import { moved } from './bridge';
@@ -307,6 +308,15 @@ export class Studio {
   async downloadModel(modelId: Id): Promise<ArrayBuffer> {
     const { file } = await this.workers.store.getModel(modelId);
     return this.workers.store.getChunk(file);
+  }
+
+  /** A graph, or the difference of two, laid out to be drawn. */
+  openGraph(after: GraphSource, before: GraphSource | null): Promise<GraphPicture> {
+    return this.workers.infer.openGraph(after, before);
+  }
+
+  graphNode(pictureId: string, node: number): Promise<NodeDetails> {
+    return this.workers.infer.graphNode(pictureId, node);
   }
 
   /** One HTML page that runs the model anywhere. */
