@@ -2,6 +2,7 @@ import { count } from './plural';
 
 export const graph = {
   title: 'Graph',
+  see: 'See the graph',
   sub: 'Every node of a model as its file holds it, and what changed from one model to another.',
   empty: 'There is no model to look at yet. Train one, or open an .onnx file.',
   open: 'Open a file',
