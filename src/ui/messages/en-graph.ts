@@ -14,6 +14,7 @@ export const graph = {
   reading: 'Reading the graph …',
   search: 'Find nodes',
   searchHint: 'Operator, name or shape; Enter goes to the next',
+  results: 'Nodes found',
   found: (n: number) => (n === 0 ? 'nothing found' : `${count(n, 'node', 'nodes')} found`),
   zoomIn: 'Zoom in',
   zoomOut: 'Zoom out',
