@@ -17,8 +17,7 @@ export async function summarise(dataset: Dataset, column: string | null): Promis
   const target = column === null ? null : await stackingTarget(dataset, column);
   const classes = target?.classes ?? [];
   const rows = dataset.manifest.rows;
-  if (dataset.type === 'images')
-    return { rows, classes, columns: pictureColumns(dataset) };
+  if (dataset.type === 'images') return { rows, classes, columns: pictureColumns(dataset) };
   const columns: ColumnSummary[] = [];
   for (const { name } of dataset.manifest.columns) {
     columns.push(columnSummary(await dataset.column(name), target));
