@@ -4,9 +4,13 @@ import { readFile, writeFile, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { extname, join, normalize, sep } from 'node:path';
-import { chromium } from 'playwright-core';
-import { build } from 'vite';
 import { CHROMIUM_FLAGS, ensureChromium } from './lib/chromium.mjs';
+import { ensureInstalled } from './lib/setup.mjs';
+
+// Before anything that comes in packages is loaded.
+ensureInstalled();
+const { chromium } = await import('playwright-core');
+const { build } = await import('vite');
 
 const ROOT = new URL('..', import.meta.url).pathname;
 const LIMITS = { warmUp: 3, steps: 30, milliseconds: 12_000 };

@@ -2,7 +2,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { chromium } from 'playwright-core';
 import { CHROMIUM_FLAGS, ensureChromium } from './chromium.mjs';
 import { startServer } from './server.mjs';
 
@@ -52,6 +51,8 @@ export async function readJobFile(path) {
  */
 export async function openJobRunner({ url, flags = [] } = {}) {
   const server = url ? null : await startServer({ port: 0 });
+  // Only now: on a bare checkout the packages come with the build.
+  const { chromium } = await import('playwright-core');
   const browser = await chromium.launch({
     executablePath: ensureChromium((line) => console.error(line)),
     headless: true,
