@@ -172,8 +172,59 @@ describe('a table of one’s own', () => {
   });
 });
 
+describe('the graph', () => {
+  it('finds a node, tells about it, and compares two models', async () => {
+    await stage('model');
+    await page.getByRole('link', { name: 'See the graph' }).click();
+    await page.getByText('Numbers in it').waitFor();
+    await page.getByRole('textbox', { name: 'Find nodes' }).fill('gemm');
+    await page.keyboard.press('Enter');
+    await page.getByText('transB').waitFor();
+    await page.getByRole('img', { name: /^Histogram of \d+ numbers/ }).waitFor();
+    // The arrow keys go along the wires, from the picture itself.
+    const picture = page.getByRole('application');
+    await picture.focus();
+    await page.keyboard.press('ArrowDown');
+    await page.getByRole('heading', { name: 'Relu' }).waitFor();
+
+    const compare = page.getByRole('combobox', { name: 'Compare with' });
+    const [, other = ''] = await compare.locator('option').allTextContents();
+    await compare.selectOption(other);
+    await page.getByRole('heading', { name: 'What changed' }).waitFor();
+    await page.getByRole('textbox', { name: 'Find nodes' }).fill('');
+    await page.getByRole('list', { name: 'Changed nodes' }).locator('li').first().waitFor();
+  });
+
+  it('is saved as SVG and as PNG', async () => {
+    const svg = await saved(
+      await downloadBy(() => page.getByRole('button', { name: 'Save the picture as SVG' }).click()),
+    );
+    const nodes = await page.evaluate((text) => {
+      const parsed = new DOMParser().parseFromString(text, 'image/svg+xml');
+      return parsed.querySelector('parsererror') === null
+        ? parsed.querySelectorAll('g > title').length
+        : 0;
+    }, svg.toString());
+    expect(nodes).toBeGreaterThan(10);
+    const png = await saved(
+      await downloadBy(() => page.getByRole('button', { name: 'Save the picture as PNG' }).click()),
+    );
+    expect(png.subarray(1, 4).toString()).toBe('PNG');
+  });
+});
+
 describe('every screen', () => {
-  const STAGES = ['data', 'goal', 'model', 'train', 'evaluate', 'compress', 'versions', 'try'];
+  const STAGES = [
+    'data',
+    'goal',
+    'model',
+    'graph',
+    'train',
+    'evaluate',
+    'compress',
+    'versions',
+    'try',
+  ];
 
   it.each(['light', 'dark'] as const)('passes axe in %s', async (scheme) => {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
