@@ -25,10 +25,6 @@ const api: TrainApi = {
     const { model, adapter } = outcome;
     return Comlink.transfer(outcome, adapter ? [model, adapter] : [model]);
   },
-  async readPretrained(files, onProgress) {
-    const read = await train.readPretrained(files, onProgress);
-    return Comlink.transfer(read, [read.file]);
-  },
 };
 
 Comlink.expose(api);

@@ -27,6 +27,14 @@ export function withWeightsOf(graph: Graph, tensors: Tensors): Graph {
   return withInitializers(graph, found);
 }
 
+/** Answers of the file's model: rows of its last layer's weight, which is `last` in ours; null where it has none. */
+export function outputsOf(tensors: Tensors, last: string): number | null {
+  const layer = layersInOrder(tensors).at(-1);
+  const { dims } = tensors.get(last) ?? layer?.[1].get('weight') ?? { dims: [] };
+  const [outputs] = dims;
+  return dims.length === 2 && outputs !== undefined && outputs > 0 ? outputs : null;
+}
+
 function named(wanted: Tensors, tensors: Tensors): Map<string, Float32Array> {
   return new Map(
     [...wanted].map(([name, { dims }]) => [name, numbers(name, dims, tensors.get(name))]),
@@ -35,7 +43,7 @@ function named(wanted: Tensors, tensors: Tensors): Map<string, Float32Array> {
 
 function inOrder(wanted: Tensors, tensors: Tensors): Map<string, Float32Array> {
   const ours = layersOf(wanted);
-  const theirs = layersOf(tensors).sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }));
+  const theirs = layersInOrder(tensors);
   if (ours.length !== theirs.length) {
     throw new AppError(
       'import/weights',
@@ -55,6 +63,10 @@ function inOrder(wanted: Tensors, tensors: Tensors): Map<string, Float32Array> {
       throw misfit(`${prefix}`, `${parts.size} tensors`, `${parts.size + extra}`, theirPrefix);
   });
   return result;
+}
+
+function layersInOrder(tensors: Tensors): Layer[] {
+  return layersOf(tensors).sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }));
 }
 
 function layersOf(tensors: Tensors): Layer[] {

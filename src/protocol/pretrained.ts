@@ -1,5 +1,12 @@
 /** Trained models that a person starts from: what was understood of one, and how it is kept. */
-import type { ChunkRef, FittedRecipe, Id, ModelSignature, Timestamp } from './entities';
+import type {
+  ChunkRef,
+  FittedRecipe,
+  Id,
+  ModelSignature,
+  OwnBlueprint,
+  Timestamp,
+} from './entities';
 import type { BaseOf, PretrainedSource } from './fine-tune';
 import type { OnProgress } from './progress';
 
@@ -106,10 +113,10 @@ export interface BackboneManifest {
 
 /** The store worker's part. */
 export interface PretrainedStoreApi {
-  /** A file to start from; equal bytes are one record. `file` is transferred. */
+  /** A file to start from; equal bytes are one record. */
   putPretrained(
     draft: Pick<PretrainedModel, 'name' | 'summary'>,
-    file: ArrayBuffer,
+    file: Blob,
   ): Promise<PretrainedModel>;
   getPretrained(id: Id): Promise<PretrainedModel>;
   /** Its file; `store/corrupt` where the pieces do not make it. */
@@ -127,8 +134,15 @@ export interface PretrainedTrainApi {
   backbone(id: string): Promise<BackboneManifest>;
   /** Loads a body and says what it is, where it may be cut, and what of it can learn. */
   describePretrained(source: PretrainedSource): Promise<PretrainedSummary>;
-  /** Reads what a person picked to start from, checks it, and gives it back as one file to keep. */
-  readPretrained(files: readonly PretrainedFile[], onProgress: OnProgress): Promise<ReadPretrained>;
+  /**
+   * Reads what a person picked to start from, checks it, and gives it back as one file to keep. Weights alone are
+   * read into `architecture`.
+   */
+  readPretrained(
+    files: readonly PretrainedFile[],
+    architecture: Architecture | null,
+    onProgress: OnProgress,
+  ): Promise<ReadPretrained>;
   /** A LoRA run's small file, put back into the body that it was learned on: the finished model again. */
   applyAdapter(adapter: ArrayBuffer): Promise<AppliedAdapter>;
 }
@@ -142,8 +156,17 @@ export interface PretrainedFile {
 export interface ReadPretrained {
   readonly name: string;
   readonly summary: PretrainedSummary;
-  /** Transferred. */
-  readonly file: ArrayBuffer;
+  /** The one that was picked, where it is all of the model. */
+  readonly file: Blob;
+}
+
+/** A blueprint of the studio's own with the data's features: what weights without a graph are read into. */
+export interface Architecture {
+  readonly blueprint: OwnBlueprint;
+  /** Shape of one row of features. */
+  readonly featureDims: readonly number[];
+  /** Of the data; the file's own head may have others. */
+  readonly outputs: number;
 }
 
 export interface AppliedAdapter {

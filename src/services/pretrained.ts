@@ -31,11 +31,56 @@ const PACES: Readonly<Record<FineTuneStrategy['kind'], Pace>> = {
   lora: { epochs: 8, learningRate: 0.002, batchSize: 32, patience: 3 },
 };
 
-/** Levels as ImageNet's means and deviations have them, which most bodies were taught with. */
-export const IMAGENET_PIXELS = {
-  mean: [0.485, 0.456, 0.406],
-  std: [0.229, 0.224, 0.225],
-} as const;
+export interface Pixels {
+  /** By channel, or one for all: (level - mean) / std of levels from 0 to 1. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** What bodies are commonly taught that a pixel is. */
+const PIXELS = {
+  unit: { mean: [0], std: [1] },
+  signed: { mean: [0.5], std: [0.5] },
+  /** The means and deviations of ImageNet's pictures, which most bodies were taught with. */
+  imagenet: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+  levels: { mean: [0], std: [1 / 255] },
+} as const satisfies Record<string, Pixels>;
+
+export interface PixelChoice extends Pixels {
+  readonly kind: keyof typeof PIXELS | 'own';
+}
+
+/** What a pixel can become for a body; among them what is chosen, and what came with its file. */
+export function pixelChoices(
+  { picture }: Pick<PretrainedSummary, 'picture'>,
+  chosen: Partial<Pixels>,
+): readonly PixelChoice[] {
+  if (picture === null) return [];
+  const { channels, pixels } = picture;
+  const choices: PixelChoice[] = (['unit', 'signed', 'imagenet', 'levels'] as const)
+    .filter((kind) => kind !== 'imagenet' || channels === 3)
+    .map((kind) => ({ kind, ...perChannel(PIXELS[kind], channels) }));
+  const { mean, std } = chosen;
+  for (const other of [pixels, mean && std ? { mean, std } : null]) {
+    if (other === null) continue;
+    const own = { kind: 'own', ...perChannel(other, channels) } as const;
+    if (!choices.some((choice) => samePixels(choice, own))) choices.push(own);
+  }
+  return choices;
+}
+
+export function samePixels(a: Partial<Pixels>, b: Partial<Pixels>): boolean {
+  const near = (left: readonly number[] = [], right: readonly number[] = []) =>
+    left.length === right.length &&
+    left.every((value, index) => Math.abs(value - (right[index] ?? NaN)) < 1e-6);
+  return near(a.mean, b.mean) && near(a.std, b.std);
+}
+
+function perChannel({ mean, std }: Pixels, channels: number): Pixels {
+  const each = (values: readonly number[]) =>
+    Array.from({ length: channels }, (_, channel) => values[channel] ?? values[0] ?? 0);
+  return { mean: each(mean), std: each(std) };
+}
 
 /** Pictures are scaled up to about so much: small ones tell a body little at the size that they have. */
 const ENLARGED = 2;
@@ -54,14 +99,10 @@ export function pictureFor(
   if (picture === null || manifest.type !== 'images') return null;
   const { channels, sizes, pixels } = picture;
   const wanted = side ?? defaultSide(sizes, Math.max(manifest.height, manifest.width));
-  const { mean, std } = pixels ?? (channels === 3 ? IMAGENET_PIXELS : { mean: [0], std: [1] });
-  const each = (values: readonly number[]) =>
-    Array.from({ length: channels }, (_, channel) => values[channel] ?? values[0] ?? 0);
   return {
     resize: { height: wanted, width: wanted },
     ...(channels === 3 && manifest.channels === 1 ? { channelsTo: 3 as const } : {}),
-    mean: each(mean),
-    std: each(std),
+    ...perChannel(pixels ?? (channels === 3 ? PIXELS.imagenet : PIXELS.unit), channels),
   };
 }
 

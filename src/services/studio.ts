@@ -26,7 +26,7 @@ import type {
   TaskType,
 } from '../protocol/entities';
 import type { GraphPicture, GraphSource, NodeDetails } from '../protocol/graph-view';
-import type { PretrainedFile, PretrainedModel } from '../protocol/pretrained';
+import type { Architecture, PretrainedFile, PretrainedModel } from '../protocol/pretrained';
 import { startBaselines } from './baselines';
 import { moved } from './bridge';
 import type { Async } from './bridge';
@@ -269,14 +269,29 @@ export class Studio {
     return { model, inspected };
   }
 
-  /** What a person picked to start from, kept under its hash. */
+  /** What a person picked to start from, kept under its hash. Weights alone go into what `project` is set up for. */
   async importPretrained(
     files: readonly PretrainedFile[],
     onProgress: OnProgress,
+    project: Project | null = null,
   ): Promise<PretrainedModel> {
     const { train, store } = this.workers;
-    const { name, summary, file } = await train.readPretrained(files, onProgress);
-    return store.putPretrained({ name, summary }, moved(file));
+    const weightsAlone = files.some(({ path }) => /\.safetensors$/i.test(path));
+    const architecture = weightsAlone && project ? await this.#architecture(project) : null;
+    const read = await train.readPretrained(files, architecture, onProgress);
+    const { name, summary, file } = read;
+    return store.putPretrained({ name, summary }, file);
+  }
+
+  /** null where the project has no blueprint of the studio's own. */
+  async #architecture(project: Project): Promise<Architecture | null> {
+    const config = this.runConfig(project);
+    const { blueprint } = config;
+    if (blueprint.kind === 'pretrained') return null;
+    const { recipe } = await this.workers.data.prepare(config);
+    const { featureDims, target } = recipe;
+    const outputs = target.task === 'regression' ? 1 : target.classes.length;
+    return { blueprint, featureDims, outputs };
   }
 
   /** A LoRA run's adapter put back into its body, kept as a model of this project. */

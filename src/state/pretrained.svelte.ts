@@ -12,7 +12,15 @@ import type {
   PretrainedModel,
   PretrainedSummary,
 } from '../protocol/pretrained';
-import { misfit, pacedTraining, pretrainedBlueprint, STRATEGIES } from '../services/pretrained';
+import {
+  misfit,
+  pacedTraining,
+  pixelChoices,
+  pretrainedBlueprint,
+  samePixels,
+  STRATEGIES,
+  type PixelChoice,
+} from '../services/pretrained';
 import type { OpenProject } from './project.svelte';
 
 export const BACKBONE = 'efficientnet-lite0';
@@ -71,6 +79,26 @@ export class Pretrained {
     return this.#own.find(({ id }) => id === source.sha256)?.name ?? source.sha256.slice(0, 12);
   }
 
+  /** What a pixel can become for a body of the person's own; none where it is known, or it takes no pictures. */
+  readonly pixels = $derived.by((): readonly PixelChoice[] => {
+    const { summary, blueprint } = this;
+    if (!summary || !blueprint?.picture || blueprint.source.kind !== 'own') return [];
+    return pixelChoices(summary, blueprint.picture);
+  });
+
+  /** Which of them it is. */
+  readonly pixel = $derived.by(() => {
+    const picture = this.blueprint?.picture;
+    return picture ? this.pixels.findIndex((choice) => samePixels(choice, picture)) : -1;
+  });
+
+  choosePixel(index: number): void {
+    const choice = this.pixels[index];
+    const picture = this.blueprint?.picture;
+    if (!choice || !picture) return;
+    this.edit({ picture: { ...picture, mean: choice.mean, std: choice.std } });
+  }
+
   learning(outputs: number): Learning | null {
     const { summary, blueprint } = this;
     return summary && blueprint ? learningOf(summary, blueprint, outputs) : null;
@@ -113,8 +141,9 @@ export class Pretrained {
   async bring(files: readonly PretrainedFile[]): Promise<void> {
     let id = '';
     await this.#work({ label: '' }, async () => {
-      const { studio } = this.#project;
-      const made = await studio.importPretrained(files, (progress) => (this.#progress = progress));
+      const { studio, current } = this.#project;
+      const told = (progress: Progress) => (this.#progress = progress);
+      const made = await studio.importPretrained(files, told, current);
       this.#own = await studio.store.listPretrained();
       id = made.id;
     });

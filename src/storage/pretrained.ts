@@ -18,14 +18,15 @@ export function pretrainedMethods(context: StoreContext): PretrainedMethods {
   return {
     async putPretrained({ name, summary }, file) {
       context.assertWritable();
-      const id = await sha256Hex(file);
+      const id = await sha256Hex(await file.arrayBuffer());
       const chunks: ChunkRef[] = [];
-      for (let at = 0; at < file.byteLength; at += PIECE_BYTES) {
-        chunks.push(await context.chunks.put(file.slice(at, at + PIECE_BYTES)));
+      for (let at = 0; at < file.size; at += PIECE_BYTES) {
+        const piece = file.slice(at, at + PIECE_BYTES);
+        chunks.push(await context.chunks.put(await piece.arrayBuffer()));
       }
       return context.publish(`The model “${name}”`, chunks, [pretrained], async () => {
         const createdAt = (await pretrained.get(id))?.createdAt ?? context.now();
-        const bytes = file.byteLength;
+        const bytes = file.size;
         const record = { id, format: 1, name, createdAt, bytes, chunks, summary } as const;
         await pretrained.put(record);
         return record;

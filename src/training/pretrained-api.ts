@@ -2,7 +2,7 @@
 import { countWeights } from '../blueprints/weights';
 import { AppError } from '../core/errors';
 import { canonicalJson } from '../core/hash';
-import { writeSafetensors } from '../importers/safetensors';
+import { readSafetensors, writeSafetensors } from '../importers/safetensors';
 import { graphHash } from '../onnx/hash';
 import type { Graph } from '../onnx/graph';
 import { writeModel } from '../onnx/writer';
@@ -12,14 +12,12 @@ import type { BaseOf, PretrainedBlueprint } from '../protocol/fine-tune';
 import { assembleModel } from './assemble';
 import { asBase } from './base';
 import type { Base } from './base';
-import { readAdapter, readPicked } from './bases';
 import type { Bases } from './bases';
 import { describeBase } from './describe-base';
 import { adapterFor, lessonOptions, taughtBy } from './lesson';
 import type { Lesson } from './lesson';
 import type { Tensors } from './loop-types';
-
-const KEY = 'terrarium.adapter';
+import { ADAPTER_KEY, readPicked } from './picked';
 
 /** What an adapter's file says beside its tensors: all that the finished model needs besides its body. */
 interface AdapterRecord {
@@ -48,16 +46,15 @@ export function pretrainedMethods(
       return describeBase(graph, await bases.told(source));
     },
 
-    async readPretrained(files, onProgress) {
-      const { name, graph, bytes, told } = await readPicked(files, onProgress);
+    async readPretrained(files, architecture, onProgress) {
+      const { name, graph, file, told } = await readPicked(files, architecture, onProgress);
       onProgress({ label: 'Looking for its head' });
-      const summary = describeBase(asBase(graph), told);
-      return { name, summary, file: exactly(bytes) };
+      return { name, summary: describeBase(asBase(graph), told), file };
     },
 
     async applyAdapter(file) {
-      const { tensors, metadata } = readAdapter(file);
-      const record = recordOf(metadata.get(KEY));
+      const { tensors, metadata } = readSafetensors(new Uint8Array(file));
+      const record = recordOf(metadata.get(ADAPTER_KEY));
       const { blueprint, recipe, loss } = record;
       const base = await bases.load(record.base.source);
       if (base.sha256 !== record.base.sha256) {
@@ -94,7 +91,10 @@ export function adapterFile(
   if (adapter === null || blueprint.kind !== 'pretrained') return null;
   const { recipe } = prepared;
   const record: AdapterRecord = { format: 1, base, blueprint, recipe, loss: training.loss, seed };
-  const metadata = new Map([...Object.entries(adapter.metadata), [KEY, canonicalJson(record)]]);
+  const metadata = new Map([
+    ...Object.entries(adapter.metadata),
+    [ADAPTER_KEY, canonicalJson(record)],
+  ]);
   return writeSafetensors({ tensors: adapter.tensors, metadata }).buffer;
 }
 
@@ -129,9 +129,4 @@ function isRecord(value: unknown): value is AdapterRecord {
   return (
     format === 1 && [base, blueprint, recipe].every((part) => typeof part === 'object' && part)
   );
-}
-
-/** The bytes alone in a buffer, as transferring wants them. */
-function exactly(bytes: Uint8Array<ArrayBuffer>): ArrayBuffer {
-  return bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer;
 }

@@ -16,7 +16,7 @@ export const pretrained = {
   knows: (what: string) => `Taught on ${what}. Comes with the studio; works offline once loaded.`,
   own: 'Your own model',
   ownText:
-    'An .onnx file, a folder with one and its weights, or a Keras or Teachable Machine export.',
+    'An .onnx file, a folder with one and its weights, a Keras or Teachable Machine export, or the .safetensors weights of a small network or a CNN that is set up here just as theirs was.',
   file: 'Choose a file',
   folder: 'Choose a folder',
   size: (parameters: string, bytes: string) => `${parameters} numbers, ${bytes}`,
@@ -81,6 +81,16 @@ export const pretrained = {
   side: 'Size of pictures for the body',
   sideOf: (side: number) => `${side} × ${side}`,
   sideHint: 'Larger pictures show more and take longer: twice the side is four times the work.',
+  pixel: 'What a pixel becomes',
+  pixels: {
+    unit: '0 to 1',
+    signed: '−1 to 1',
+    imagenet: 'ImageNet mean and deviation',
+    levels: '0 to 255 as it is',
+  },
+  pixelOwn: (mean: string, std: string) => `0 to 1, less ${mean}, over ${std}`,
+  pixelHint:
+    'The body sees pixels as it was taught with them. With others it answers worse without a word.',
   cut: 'New head reads',
   cutOf: (name: string, features: string) => `${name} (${features} numbers)`,
   trainable: 'Numbers that learn',

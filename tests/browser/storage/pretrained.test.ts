@@ -10,8 +10,14 @@ describe('pretrained models', () => {
   test('are kept under the hash of their file, equal ones once, until they are erased', async () => {
     const name = stores.name();
     const store = await stores.opened({ name, now: () => 5 });
-    const kept = await store.putPretrained({ name: 'tiny', summary: SUMMARY }, bytesOf(7));
-    const again = await store.putPretrained({ name: 'the same', summary: SUMMARY }, bytesOf(7));
+    const kept = await store.putPretrained(
+      { name: 'tiny', summary: SUMMARY },
+      new Blob([bytesOf(7)]),
+    );
+    const again = await store.putPretrained(
+      { name: 'the same', summary: SUMMARY },
+      new Blob([bytesOf(7)]),
+    );
     expect(kept).toMatchObject({
       id: kept.chunks[0]?.sha256,
       format: 1,
@@ -39,7 +45,7 @@ describe('pretrained models', () => {
   test('are kept in pieces where they are large', async () => {
     const store = await stores.opened();
     const large = new Float64Array(5 * 2 ** 20).map((_, index) => index / 3);
-    const kept = await store.putPretrained({ name: 'large', summary: SUMMARY }, large.buffer);
+    const kept = await store.putPretrained({ name: 'large', summary: SUMMARY }, new Blob([large]));
     expect(kept.chunks).toHaveLength(2);
     const back = new Float64Array(await store.getPretrainedFile(kept.id));
     expect(back.length).toBe(large.length);
