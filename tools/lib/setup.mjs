@@ -32,7 +32,8 @@ export function ensureInstalled(log = console.log) {
   const wanted = sha256(readFileSync(join(ROOT, 'package-lock.json')));
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   log('Installing packages …');
-  runOrThrow('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  // The build runs under NODE_ENV=production, which would leave out the very tools that build.
+  runOrThrow('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], {
     // onnxruntime-node would otherwise try to download CUDA; its CPU binary is inside the package.
     env: { ...process.env, ONNXRUNTIME_NODE_INSTALL_CUDA: 'skip' },
     stdio: ['ignore', 'ignore', 'inherit'],
