@@ -36,7 +36,7 @@ export async function readJobFile(path) {
   };
   const { file, folder, zip } = job?.data ?? {};
   const files = {
-    data: place(file ?? folder ?? zip, 'data'),
+    data: place(file ?? folder ?? zip, folder ? 'folder' : 'data file'),
     body: place(job?.blueprint?.source?.file, 'pretrained model'),
   };
   if (job && typeof job === 'object' && job.name === undefined) {

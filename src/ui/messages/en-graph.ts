@@ -13,7 +13,7 @@ export const graph = {
   file: (name: string) => `file ${name}`,
   reading: 'Reading the graph …',
   search: 'Find nodes',
-  searchHint: 'Operator, name or shape; Enter goes to the next',
+  searchHint: 'Operator, name or shape',
   results: 'Nodes found',
   found: (n: number) => (n === 0 ? 'nothing found' : `${count(n, 'node', 'nodes')} found`),
   zoomIn: 'Zoom in',
