@@ -12,6 +12,8 @@ import type {
   Run,
   Timestamp,
 } from '../protocol/entities';
+import type { PretrainedSource } from '../protocol/fine-tune';
+import type { PretrainedModel } from '../protocol/pretrained';
 import type { StoreContext } from './context';
 import { addDataset } from './datasets';
 import { found } from './errors';
@@ -27,10 +29,14 @@ export interface Bundle {
   readonly runs: readonly Run[];
   readonly models: readonly ModelVersion[];
   readonly evaluations: readonly EvaluationRow[];
+  /** Bodies of the person's own that it starts from; those that were given up are not here. */
+  readonly pretrained: readonly PretrainedModel[];
 }
 
+type Records = Omit<Bundle, 'datasets' | 'pretrained'>;
+
 /** Every dataset that a record of the bundle names; not those that only undo would bring back. */
-export function namedDatasets(bundle: Omit<Bundle, 'datasets'>): ReadonlySet<Id> {
+export function namedDatasets(bundle: Records): ReadonlySet<Id> {
   const ids = [
     bundle.project.datasetId,
     ...bundle.runs.map((run) => run.config.datasetId),
@@ -40,11 +46,26 @@ export function namedDatasets(bundle: Omit<Bundle, 'datasets'>): ReadonlySet<Id>
   return new Set(ids.filter((id) => id !== null));
 }
 
+/** Hash and name of every body of the person's own that a record of the bundle starts from. */
+export function namedPretrained({ project, runs, models }: Records): ReadonlyMap<Id, string> {
+  const named = new Map<Id, string>();
+  const add = (source: PretrainedSource, name?: string) => {
+    if (source.kind !== 'own') return;
+    named.set(source.sha256, name ?? named.get(source.sha256) ?? source.sha256.slice(0, 12));
+  };
+  for (const blueprint of [project.blueprint, ...runs.map(({ config }) => config.blueprint)]) {
+    if (blueprint?.kind === 'pretrained') add(blueprint.source);
+  }
+  for (const { base } of models) if (base) add(base.source, base.name);
+  return named;
+}
+
 export function bundleChunks(bundle: Bundle): readonly ChunkRef[] {
   return [
     ...bundle.datasets.flatMap(storedDatasetChunks),
     ...bundle.models.flatMap(modelChunks),
     ...bundle.evaluations.flatMap(evaluationChunks),
+    ...bundle.pretrained.flatMap(({ chunks }) => chunks),
   ];
 }
 
@@ -58,7 +79,12 @@ export async function readBundle(context: StoreContext, id: Id): Promise<Bundle>
       evaluations: await core.evaluations.where({ projectId: id }).sortBy('createdAt'),
     };
     const datasets = await core.datasets.bulkGet([...namedDatasets(records)]);
-    return { ...records, datasets: datasets.filter((dataset) => dataset !== undefined) };
+    const pretrained = await core.pretrained.bulkGet([...namedPretrained(records).keys()]);
+    return {
+      ...records,
+      datasets: datasets.filter((dataset) => dataset !== undefined),
+      pretrained: pretrained.filter((model) => model !== undefined),
+    };
   });
 }
 
@@ -74,7 +100,12 @@ export function withoutTrash(bundle: Bundle): Bundle {
     evaluations: bundle.evaluations.filter((row) => kept.has(row.modelVersionId)),
   };
   const named = namedDatasets(records);
-  return { ...records, datasets: bundle.datasets.filter((dataset) => named.has(dataset.id)) };
+  const bodies = namedPretrained(records);
+  return {
+    ...records,
+    datasets: bundle.datasets.filter((dataset) => named.has(dataset.id)),
+    pretrained: bundle.pretrained.filter(({ id }) => bodies.has(id)),
+  };
 }
 
 /** The same under new ids. Runs without an end are stopped, because their checkpoints stay with the original. */
@@ -124,7 +155,8 @@ export async function copyBundle(bundle: Bundle, now: Timestamp, name: string): 
     trashedAt: null,
     revision: 1,
   };
-  return { project, datasets: bundle.datasets, runs, models, evaluations };
+  const { datasets, pretrained } = bundle;
+  return { project, datasets, runs, models, evaluations, pretrained };
 }
 
 function withoutId<T extends { readonly id: Id }>({ id: _, ...record }: T): Omit<T, 'id'> {
@@ -145,6 +177,10 @@ export async function insertBundle(context: StoreContext, bundle: Bundle): Promi
     async () => {
       for (const dataset of bundle.datasets) await addDataset(context, dataset);
       for (const id of namedDatasets(bundle)) await context.link(bundle.project.id, id);
+      for (const model of bundle.pretrained) {
+        // Under the hash of its file: what is there already is the same.
+        if (!(await core.pretrained.get(model.id))) await core.pretrained.add(model);
+      }
       await core.projects.add(bundle.project);
       await core.runs.bulkAdd([...bundle.runs]);
       await core.models.bulkAdd([...bundle.models]);

@@ -6,9 +6,18 @@
 import { AppError } from '../core/errors';
 import type { StoreApi } from '../protocol/api';
 import type { ChunkRef, DatasetManifest, DatasetVersion } from '../protocol/entities';
-import { bundleChunks, copyBundle, insertBundle, readBundle, withoutTrash } from './bundle';
+import { sha256Hex } from '../core/hash';
+import {
+  bundleChunks,
+  copyBundle,
+  insertBundle,
+  namedPretrained,
+  readBundle,
+  withoutTrash,
+} from './bundle';
 import type { Bundle } from './bundle';
 import type { StoreContext } from './context';
+import { megabytes } from './errors';
 import { decodeNumber, encodeNumber, hashRecord } from './record-hash';
 import { bundleSchema } from './record-schemas';
 import { datasetChunks } from './references';
@@ -94,10 +103,14 @@ function withoutRows(bundle: Bundle): Bundle {
 
 /** Names of categories stay; the vocabulary of a text or identifier column would be its rows. */
 function manifestWithoutRows(manifest: DatasetManifest): DatasetManifest {
-  if (manifest.type === 'images') return { ...manifest, pixels: [], labels: [] };
+  if (manifest.type === 'images') {
+    const { groups } = manifest;
+    const bare = { ...manifest, pixels: [], labels: [] };
+    return groups ? { ...bare, groups: { ...groups, chunks: [] } } : bare;
+  }
   return {
     ...manifest,
-    columns: manifest.columns.map((column) => {
+    columns: manifest.columns.map(({ vocabularyChunks: _, ...column }) => {
       const categories = column.kind === 'categorical' && column.distinct <= MOST_CATEGORIES;
       return { ...column, chunks: [], vocabulary: categories ? column.vocabulary : [] };
     }),
@@ -119,6 +132,13 @@ export function describeContents(bundle: Bundle): readonly string[] {
     const kept = rows ? 'figures and the prediction of every row' : 'figures';
     lines.push(`${counted(evaluations.length, 'evaluation')}: ${kept}`);
   }
+  for (const { name, bytes } of bundle.pretrained) {
+    lines.push(`the pretrained model ${name} (${megabytes(bytes)})`);
+  }
+  const there = new Set(bundle.pretrained.map(({ id }) => id));
+  for (const [id, name] of namedPretrained(bundle)) {
+    if (!there.has(id)) lines.push(`not the pretrained model ${name}: this browser has it no more`);
+  }
   const { datasets } = bundle;
   for (const { manifest, rowsLeftOut } of datasets.filter((dataset) => !dataset.rowsLeftOut)) {
     if (!rowsLeftOut) lines.push(`all ${manifest.rows} rows of ${manifest.name}`);
@@ -139,7 +159,7 @@ function counted(count: number, noun: string): string {
 
 async function checkBundle(
   bundle: Bundle,
-  entries: ReadonlyMap<string, Uint8Array>,
+  entries: ReadonlyMap<string, Uint8Array<ArrayBuffer>>,
 ): Promise<void> {
   for (const { id, manifest, rowsLeftOut } of bundle.datasets) {
     if (rowsLeftOut && datasetChunks(manifest).length > 0) {
@@ -158,10 +178,19 @@ async function checkBundle(
   for (const name of entries.keys()) {
     if (name !== RECORDS && !named.has(name)) throw damaged(`no record names its entry ${name}`);
   }
+  for (const { id, name, bytes, chunks } of bundle.pretrained) {
+    const pieces = chunks.map((ref) => entries.get(chunkName(ref)) ?? new Uint8Array());
+    const file = await new Blob(pieces).arrayBuffer();
+    if (file.byteLength !== bytes || (await sha256Hex(file)) !== id) {
+      throw damaged(`the pieces of the pretrained model “${name}” do not match its hash`);
+    }
+  }
   checkReferences(bundle);
 }
 
-function checkReferences({ project, datasets, runs, models, evaluations }: Bundle): void {
+function checkReferences(bundle: Bundle): void {
+  const { project, datasets, runs, models, evaluations } = bundle;
+  unique('pretrained model', bundle.pretrained);
   const datasetIds = unique('dataset', datasets);
   const runIds = unique('run', runs);
   const modelIds = unique('model', models);

@@ -4,7 +4,6 @@
  */
 import * as v from 'valibot';
 import type {
-  ChunkRef,
   DatasetManifest,
   DatasetVersion,
   Evaluation,
@@ -15,22 +14,14 @@ import type {
   RunConfig,
 } from '../protocol/entities';
 import type { Bundle } from './bundle';
+import { pretrainedModel } from './pretrained-schema';
+import { chunk, count, figure, format, hash, id, measured, ports, text } from './record-parts';
+import type { Schema } from './record-parts';
 import type { EvaluationRow } from './schema';
 
-type Schema<T> = v.GenericSchema<unknown, T>;
-
-const text = v.pipe(v.string(), v.maxLength(1_000_000));
-const id = v.pipe(v.string(), v.regex(/^[0-9a-z-]{8,64}$/));
-export const hash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
-export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const figure = v.pipe(v.number(), v.finite());
-/** What was measured may be anything: a run diverged, a class had no rows. */
-const measured = v.union([v.number(), v.nan()]);
 const task = v.picklist(['classification', 'regression']);
 const executor = v.picklist(['webgpu', 'wasm', 'reference']);
 const choice = v.picklist(['auto', 'webgpu', 'wasm', 'reference']);
-const format = v.literal(1);
-
 /**
  * Column name -> switch. Checked as it is: a library's record type would drop columns that are called
  * `constructor` or `__proto__`, which are ordinary names here.
@@ -41,12 +32,6 @@ const switches = v.custom<Record<string, boolean>>(
     input !== null &&
     !Array.isArray(input) &&
     Object.values(input).every((value) => typeof value === 'boolean'),
-);
-
-/** In a file every chunk lies under its hash; other places belong to the store that wrote it. */
-const chunk: Schema<ChunkRef> = v.pipe(
-  v.strictObject({ sha256: hash, storageKey: hash, bytes: count }),
-  v.check((ref) => ref.sha256 === ref.storageKey, 'storageKey is not the hash'),
 );
 
 const source = v.strictObject({
@@ -70,6 +55,7 @@ const manifest: Schema<DatasetManifest> = v.variant('type', [
         kind: v.picklist(['numeric', 'categorical', 'identifier', 'constant', 'text', 'date']),
         storage: v.picklist(['float64', 'codes']),
         vocabulary: v.array(text),
+        vocabularyChunks: v.optional(v.array(chunk)),
         missing: count,
         distinct: count,
         min: v.optional(figure),
@@ -316,10 +302,6 @@ const fittedRecipe: Schema<FittedRecipe> = v.strictObject({
   ]),
 });
 
-const ports = v.array(
-  v.strictObject({ name: text, dtype: text, dims: v.array(v.union([count, text])) }),
-);
-
 const model: Schema<ModelVersion> = v.strictObject({
   id: hash,
   format,
@@ -445,4 +427,6 @@ export const bundleSchema: Schema<Bundle> = v.strictObject({
   runs: v.array(run),
   models: v.array(model),
   evaluations: v.array(evaluation),
+  // Files of before these were carried have none.
+  pretrained: v.optional(v.array(pretrainedModel), []),
 });

@@ -14,7 +14,7 @@ import type { Entry, FileEntry } from '@zip.js/zip.js/lib/zip-core-native.js';
 import * as v from 'valibot';
 import { AppError } from '../core/errors';
 import { sha256Hex } from '../core/hash';
-import { count, hash } from './record-schemas';
+import { count, hash } from './record-parts';
 
 // Its workers come from blob: addresses, which the content policy forbids; we are in a worker already.
 configure({ useWebWorkers: false });

@@ -3,7 +3,6 @@ import {
   TextReader,
   Uint8ArrayReader,
   Uint8ArrayWriter,
-  ZipReader,
   ZipWriter,
 } from '@zip.js/zip.js/lib/zip-core-native.js';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -11,6 +10,8 @@ import { sha256Hex } from '../../../src/core/hash';
 import type { Store } from '../../../src/storage/store';
 import { PREDICTIONS, bytesOf, fill, freshStores, modelDraft, numbersIn } from './fixtures';
 import type { Filled } from './fixtures';
+import { editText, relist, rezip, unzip } from './zip-edit';
+import type { Entries } from './zip-edit';
 
 const stores = freshStores();
 let store: Store;
@@ -132,45 +133,6 @@ describe('without rows', () => {
     expect(await store.verify()).toEqual([]);
   });
 });
-
-type Entries = Map<string, Uint8Array<ArrayBuffer>>;
-
-async function unzip(bytes: ArrayBuffer): Promise<Entries> {
-  const entries: Entries = new Map();
-  for (const entry of await new ZipReader(
-    new Uint8ArrayReader(new Uint8Array(bytes)),
-  ).getEntries()) {
-    if (!entry.directory) {
-      entries.set(entry.filename, await entry.getData(new Uint8ArrayWriter()));
-    }
-  }
-  return entries;
-}
-
-async function rezip(entries: Entries, options: { level?: number; password?: string } = {}) {
-  const zip = new ZipWriter(new Uint8ArrayWriter(), { level: 0, ...options });
-  for (const [name, bytes] of entries) await zip.add(name, new Uint8ArrayReader(bytes));
-  return (await zip.close()).slice().buffer;
-}
-
-function editText(entries: Entries, name: string, edit: (text: string) => string): void {
-  const text = new TextDecoder().decode(entries.get(name));
-  const edited = edit(text);
-  expect(edited).not.toBe(text);
-  entries.set(name, new TextEncoder().encode(edited));
-}
-
-/** Makes the list fit the entries again, as somebody who means harm would. */
-async function relist(entries: Entries): Promise<void> {
-  const manifest = JSON.parse(new TextDecoder().decode(entries.get('manifest.json'))) as object;
-  const listed = [];
-  for (const [name, bytes] of entries) {
-    if (name === 'manifest.json') continue;
-    listed.push({ name, sha256: await sha256Hex(bytes), bytes: bytes.byteLength });
-  }
-  const json = JSON.stringify({ ...manifest, entries: listed });
-  entries.set('manifest.json', new TextEncoder().encode(json));
-}
 
 async function editRecords(edit: (text: string) => string): Promise<ArrayBuffer> {
   const entries = await unzip(file);
