@@ -7,9 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { buildBlueprint } from '../../src/blueprints/build';
 import { PhiloxStream } from '../../src/core/philox';
+import { writeSafetensors } from '../../src/importers/safetensors';
 import { GraphBuilder } from '../../src/onnx/builder';
 import { writeModel } from '../../src/onnx/writer';
+import { BLUEPRINTS } from '../../src/services/defaults';
 import { png } from '../support/png';
 import { openStudio } from '../support/studio';
 import type { Opened } from '../support/studio';
@@ -107,6 +110,33 @@ describe('a pretrained body', () => {
     await studio?.server.close();
     await page.reload();
     await page.getByTestId('learning-line').waitFor({ timeout: 60_000 });
+  });
+
+  it('is weights alone, read into the model that is set up here; what a pixel becomes can be chosen', async () => {
+    const page = await modelScreen();
+    await page.getByRole('radio', { name: /^CNN/ }).check();
+    const options = { featureDims: [3, SIDE, SIDE], outputs: 7, seed: 4 };
+    const { initializers } = buildBlueprint(BLUEPRINTS.cnn, options);
+    const tensors = new Map([...initializers].filter(([name]) => name.includes('.')));
+    const fits = join(folder, 'seven.safetensors');
+    await writeFile(fits, writeSafetensors({ tensors, metadata: new Map() }));
+    const wrong = join(folder, 'wrong.safetensors');
+    tensors.set('block2.conv.weight', { dtype: 'float32', dims: [1], data: new Float32Array(1) });
+    await writeFile(wrong, writeSafetensors({ tensors, metadata: new Map() }));
+    await page.getByRole('radio', { name: /^Pretrained/ }).check();
+    await page.locator('input[accept*=".safetensors"]').setInputFiles(wrong);
+    await page.getByText('"block2.conv.weight" needs [32, 16, 3, 3]').waitFor();
+    await page.locator('input[accept*=".safetensors"]').setInputFiles(fits);
+    await page.getByTestId('learning-line').waitFor();
+    await page.getByText('7 answers out of 64 features').waitFor({ state: 'attached' });
+    const pixel = page.getByRole('combobox', { name: 'What a pixel becomes' });
+    const chosen = () => pixel.locator('option:checked').textContent();
+    expect(await chosen()).toBe('0 to 1');
+    await pixel.selectOption({ label: '−1 to 1' });
+    await expect.poll(chosen).toBe('−1 to 1');
+    await page.reload();
+    await pixel.waitFor();
+    expect(await chosen()).toBe('−1 to 1');
   });
 
   it('that ends with no classifier is refused with the reason, and kept as it is', async () => {
