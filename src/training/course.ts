@@ -62,6 +62,7 @@ export class Course {
       );
     }
     this.#request = request;
+    this.#secondsBefore = request.lookingSeconds ?? 0;
     this.#perEpoch = stepsPerEpoch(rows.train, training.batchSize);
     this.stepsTotal = this.#perEpoch * training.epochs;
     this.#pointEvery = Math.max(1, Math.ceil(this.stepsTotal / CURVE_POINTS));
@@ -95,7 +96,9 @@ export class Course {
 
   get outOfTime(): boolean {
     const { maxSeconds } = this.#request.training;
-    return maxSeconds !== null && this.seconds >= maxSeconds;
+    // A limit is for learning: what the body needed to look is known only when it is over.
+    const learning = this.seconds - (this.#request.lookingSeconds ?? 0);
+    return maxSeconds !== null && learning >= maxSeconds;
   }
 
   get seconds(): number {

@@ -50,6 +50,8 @@ export interface LoopRequest {
     readonly save: (checkpoint: LoopCheckpoint) => Promise<void>;
   } | null;
   readonly resumeFrom: LoopCheckpoint | null;
+  /** Seconds that went by before the first step because a frozen body looked at the rows. They count as the run's. */
+  readonly lookingSeconds?: number;
 }
 
 export interface LoopSummary {

@@ -104,6 +104,7 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
         const { executor, label } = await executorNamed(request.executor);
         const phase = (progress: Progress): void => onEvent({ type: 'phase', progress });
         const taught = await lessonFor(request, bases, phase);
+        const beforeLooking = performance.now();
         const answers =
           taught &&
           (await answersOfBody({
@@ -115,6 +116,7 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
             store: connected(),
             onProgress: phase,
           }));
+        const lookingSeconds = answers ? (performance.now() - beforeLooking) / 1000 : 0;
         phase({ label: 'Compiling the model' });
         const lesson = taught?.lesson ?? null;
         session = await openSession(executor, config, prepared, lesson, answers !== null);
@@ -138,6 +140,7 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
               {
                 ...basis,
                 lost: executor.lost,
+                lookingSeconds,
                 checkpoint: {
                   everySeconds: request.checkpointEverySeconds,
                   save: (checkpoint) => save(connected(), request, session, planId, checkpoint),

@@ -209,6 +209,15 @@ describe('the training loop', () => {
     expect(await finish(request)).toMatchObject({ status: 'done', stepsDone: 3 });
   });
 
+  it('counts the seconds in which a body looked at the rows, but not against maxSeconds', async () => {
+    const { request } = harness({ epochs: 2, maxSeconds: 30 }, { lookingSeconds: 40 });
+    const summary = await finish(request);
+    expect(summary.stepsDone).toBe(6);
+    expect(summary.seconds).toBeGreaterThanOrEqual(40);
+    expect(summary.seconds).toBeLessThan(70);
+    expect(summary.loop.seconds).toBeGreaterThanOrEqual(40);
+  });
+
   it.each([1, 4, 8, 9, 12])(
     'resumes from a checkpoint after step %i bit-equal to an uninterrupted run',
     async (at) => {
