@@ -1,7 +1,8 @@
 /**
  * Weights from a file into a graph of ours. First by name; where the names are another program's, layer by layer:
- * tensors are grouped by what stands before the last dot (`features.0.weight`), groups go in the order of the
- * numbers in their names, and each must have just the shapes of the layer it meets. Nothing is guessed beyond that.
+ * tensors are grouped by what stands before the last dot (`features.0.weight`), groups of one kind (norms,
+ * convolutions, dense layers) go in the order of the numbers in their names, and each must have just the shapes of
+ * the layer it meets. Nothing is guessed beyond that.
  */
 import { AppError } from '../core/errors';
 import { sizeOf } from '../core/dtype';
@@ -29,7 +30,7 @@ export function withWeightsOf(graph: Graph, tensors: Tensors): Graph {
 
 /** Answers of the file's model: rows of its last layer's weight, which is `last` in ours; null where it has none. */
 export function outputsOf(tensors: Tensors, last: string): number | null {
-  const layer = layersInOrder(tensors).at(-1);
+  const layer = layersInOrder(tensors).findLast((each) => kindOf(each) === DENSE);
   const { dims } = tensors.get(last) ?? layer?.[1].get('weight') ?? { dims: [] };
   const [outputs] = dims;
   return dims.length === 2 && outputs !== undefined && outputs > 0 ? outputs : null;
@@ -42,8 +43,9 @@ function named(wanted: Tensors, tensors: Tensors): Map<string, Float32Array> {
 }
 
 function inOrder(wanted: Tensors, tensors: Tensors): Map<string, Float32Array> {
-  const ours = layersOf(wanted);
-  const theirs = layersInOrder(tensors);
+  // In a chain of layers, which kind comes when is known from ours: `bn1` may be sorted before `conv1`.
+  const ours = byKind(layersOf(wanted));
+  const theirs = byKind(layersInOrder(tensors));
   if (ours.length !== theirs.length) {
     throw new AppError(
       'import/weights',
@@ -63,6 +65,18 @@ function inOrder(wanted: Tensors, tensors: Tensors): Map<string, Float32Array> {
       throw misfit(`${prefix}`, `${parts.size} tensors`, `${parts.size + extra}`, theirPrefix);
   });
   return result;
+}
+
+const NORM = 0;
+const DENSE = 2;
+
+/** A norm, or how many axes its weight has. */
+function kindOf([, parts]: Layer): number {
+  return parts.has('running_mean') ? NORM : (parts.get('weight')?.dims.length ?? NORM);
+}
+
+function byKind(layers: readonly Layer[]): Layer[] {
+  return layers.toSorted((a, b) => kindOf(b) - kindOf(a));
 }
 
 function layersInOrder(tensors: Tensors): Layer[] {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { buildBlueprint } from '../../../src/blueprints/build';
 import { runGraph } from '../../../src/engine/reference/run-graph';
-import { withWeightsOf } from '../../../src/importers/matching';
+import { outputsOf, withWeightsOf } from '../../../src/importers/matching';
 import type { Tensor } from '../../../src/onnx/graph';
 import type { OwnBlueprint } from '../../../src/protocol/entities';
 
@@ -47,6 +47,20 @@ describe('weights of another program', () => {
 
   it('go in layer by layer under PyTorch’s names', () => {
     expect(logits(withWeightsOf(ours, torchNames(weights)))).toEqual(logits(theirs));
+  });
+
+  it('go in kind by kind where the names sort the kinds apart', () => {
+    const prefixes = { conv: 'features.conv', bn: 'features.bn' };
+    const named = [...weights].map(([name, tensor]): [string, Tensor] => {
+      const [, block = '', kind = '', part = ''] = /^block(\d)\.(conv|bn)\.(.*)$/.exec(name) ?? [];
+      const torch = (part || (name.split('.').at(-1) ?? '')).replace('scale', 'weight');
+      if (kind === 'conv' || kind === 'bn') return [`${prefixes[kind]}${block}.${torch}`, tensor];
+      return [`classifier.${name.startsWith('output') ? 3 : 0}.${torch}`, tensor];
+    });
+    const sorted = new Map(named.sort(([a], [b]) => (a < b ? -1 : 1)));
+    expect([...sorted.keys()][0]).toBe('classifier.0.bias');
+    expect(outputsOf(sorted, 'output.weight')).toBe(3);
+    expect(logits(withWeightsOf(ours, sorted))).toEqual(logits(theirs));
   });
 
   it('are refused when a layer is missing, or has another shape', () => {
