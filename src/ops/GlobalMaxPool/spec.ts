@@ -2,8 +2,8 @@ import { sizeOf } from '../../core/dtype';
 import { attr } from '../../onnx/graph';
 import type { GradientRule, OpSpec } from '../define';
 import { reshapeTo } from '../gradients';
-import { dimAt, inputType, shapeError, shapeText } from '../shapes';
-import { inputValue, makeValue } from '../value';
+import { wholePlanes } from '../pooling/global';
+import { dimAt } from '../shapes';
 
 /** To the first maximum of each plane, as in MaxPool. */
 const gradient: GradientRule = ({ node, builder, outputGradients, type }) => {
@@ -26,33 +26,8 @@ const gradient: GradientRule = ({ node, builder, outputGradients, type }) => {
 /** Maximum over all spatial axes, each kept with length 1. */
 export const globalMaxPoolSpec: OpSpec = {
   name: 'GlobalMaxPool',
-  domain: '',
-  inputs: [1, 1],
-  infer: (context) => {
-    const { dtype, dims } = inputType(context, 0);
-    if (dims.length < 3) {
-      throw shapeError(context.node, 'input 0', 'of rank 3 or more', shapeText(dims));
-    }
-    return [{ dtype, dims: dims.map((dim, axis) => (axis < 2 ? dim : 1)) }];
-  },
-  reference: (node, inputs) => {
-    const x = inputValue(node, inputs, 0);
-    const plane = sizeOf(x.dims.slice(2));
-    const y = makeValue(
-      x.dtype,
-      x.dims.map((dim, axis) => (axis < 2 ? dim : 1)),
-    );
-    for (let i = 0; i < y.data.length; i++) {
-      let most = -Infinity;
-      for (let k = 0; k < plane; k++) {
-        const value = x.data[i * plane + k] as number;
-        if (value > most || Number.isNaN(value)) most = value;
-        if (Number.isNaN(value)) break;
-      }
-      y.data[i] = most;
-    }
-    return [y];
-  },
+  // NaN wins, as in Math.max.
+  ...wholePlanes((plane) => plane.reduce((most, value) => Math.max(most, value), -Infinity)),
   gradient,
   expand: ({ node, builder, type }) => {
     const [x = ''] = node.inputs;

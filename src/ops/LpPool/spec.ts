@@ -10,7 +10,8 @@ import type { OpSpec } from '../define';
 import { reshapeTo } from '../gradients';
 import { forEachWindow } from '../pooling/positions';
 import { pooledDims } from '../pooling/attributes';
-import { dimAt, inputType, shapeError, shapeText } from '../shapes';
+import { wholePlanes } from '../pooling/global';
+import { dimAt, inputType } from '../shapes';
 import { inputValue, makeValue } from '../value';
 
 const orderOf = (node: Node): number => intAttribute(node, 'p', 2);
@@ -83,30 +84,10 @@ export const lpPoolSpec: OpSpec = {
 
 export const globalLpPoolSpec: OpSpec = {
   name: 'GlobalLpPool',
-  domain: '',
-  inputs: [1, 1],
-  infer: (context) => {
-    const { dtype, dims } = inputType(context, 0);
-    if (dims.length < 3) {
-      throw shapeError(context.node, 'input 0', 'of rank 3 or more', shapeText(dims));
-    }
-    return [{ dtype, dims: dims.map((dim, axis) => (axis < 2 ? dim : 1)) }];
-  },
-  reference: (node, inputs) => {
-    const x = inputValue(node, inputs, 0);
+  ...wholePlanes((plane, node) => {
     const p = orderOf(node);
-    const plane = sizeOf(x.dims.slice(2));
-    const y = makeValue(
-      x.dtype,
-      x.dims.map((dim, axis) => (axis < 2 ? dim : 1)),
-    );
-    for (let i = 0; i < y.data.length; i++) {
-      let sum = 0;
-      for (let k = 0; k < plane; k++) sum += Math.abs(x.data[i * plane + k] as number) ** p;
-      y.data[i] = sum ** (1 / p);
-    }
-    return [y];
-  },
+    return plane.reduce((sum, value) => sum + Math.abs(value) ** p, 0) ** (1 / p);
+  }),
   expand: ({ node, builder, type }) => {
     const [x = ''] = node.inputs;
     const p = orderOf(node);
