@@ -1,4 +1,4 @@
-// `npm run screenshots`: walks the built studio with both starters and writes the README's pictures to docs/images.
+// `npm run screenshots`: walks the built studio with its starters and writes the README's pictures to docs/images.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -45,6 +45,19 @@ await draw();
 await shot('try-digits-dark');
 await page.setViewportSize({ width: 390, height: 844 });
 await shot('try-digits-narrow');
+
+await page.setViewportSize({ width: 1360, height: 900 });
+await page.emulateMedia({ colorScheme: 'light' });
+const emoji = await train('emoji');
+await page.goto(`${emoji}/model`);
+await page.getByText('What learns').waitFor();
+await shot('model-pretrained');
+await page.goto(`${emoji}/graph`);
+await page.getByText('Numbers in it').waitFor();
+await page.getByRole('textbox', { name: 'Find nodes' }).fill('block_05 depthwise conv');
+await page.keyboard.press('Enter');
+await page.getByRole('heading', { name: 'Inputs' }).waitFor();
+await shot('graph');
 
 await browser.close();
 await server.close();
