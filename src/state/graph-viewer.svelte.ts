@@ -3,6 +3,7 @@
  * Reading and layout happen in the infer worker; drawing is the screen's business.
  */
 import type { GraphPicture, GraphSource, NodeDetails } from '../protocol/graph-view';
+import type { ModelVersion } from '../protocol/entities';
 import { shapeOf } from './model-shape';
 import type { OpenProject } from './project.svelte';
 
@@ -33,6 +34,9 @@ export class GraphViewer {
   #error = $state.raw<unknown>(null);
   #loading = $state(false);
   #opening = 0;
+  #files = 0;
+  /** What the picture shows, so that a list that was read anew does not open it again. */
+  #shown = '';
   search = $state('');
   window = $state.raw<Window>({ left: 0, top: 0, scale: 1 });
   size = $state.raw({ width: 0, height: 0 });
@@ -41,13 +45,16 @@ export class GraphViewer {
     this.#project = project;
   }
 
-  /** What can be shown: models first, newest on top, then the blueprint, then a file that was opened here. */
+  /** What can be shown: a file that was opened here, models, newest first and baselines last, then the blueprint. */
   readonly choices = $derived.by((): readonly Choice[] => {
-    const { records, current, data } = this.#project;
+    const { records, runs, current, data } = this.#project;
+    const rank = ({ runId }: ModelVersion): number =>
+      runs.list.some(({ id, role }) => id === runId && role === 'baseline') ? 1 : 0;
     const models = records.models
       .filter(({ trashedAt }) => trashedAt === null)
-      .map(({ id, name, file }) => ({ id, source: { kind: 'model' as const, name, file } }))
-      .reverse();
+      .reverse()
+      .sort((a, b) => rank(a) - rank(b))
+      .map(({ id, name, file }) => ({ id, source: { kind: 'model' as const, name, file } }));
     const list: Choice[] = this.#file === null ? models : [this.#file, ...models];
     const target = data.prepared?.recipe.target;
     const { blueprint } = current;
@@ -112,18 +119,24 @@ export class GraphViewer {
   /** A file that is only looked at; nothing of it is kept. */
   async openFile(file: File): Promise<void> {
     const bytes = await file.arrayBuffer();
-    this.#file = { id: 'file', source: { kind: 'file', name: file.name, bytes } };
-    this.#after = 'file';
+    const id = `file ${++this.#files}`;
+    this.#file = { id, source: { kind: 'file', name: file.name, bytes } };
+    this.#after = id;
   }
 
   /** Reads what is chosen; called whenever the choice changes. The last call wins. */
   async open(after: Choice | null, before: Choice | null): Promise<void> {
+    const wanted = `${keyOf(after)}\n${keyOf(before)}`;
+    if (wanted === this.#shown) return;
+    this.#shown = wanted;
     const turn = ++this.#opening;
     this.#error = null;
     if (after === null) {
       this.#picture = null;
       return;
     }
+    // A model that is finished meanwhile must not push aside what is looked at.
+    this.#after = after.id;
     this.#loading = true;
     try {
       const picture = await this.#project.studio.openGraph(after.source, before?.source ?? null);
@@ -219,4 +232,10 @@ export class GraphViewer {
       top: (height - this.#picture.height * scale) / 2,
     };
   }
+}
+
+/** Models and files are known by their id; a blueprint is another one with every setting. */
+function keyOf(choice: Choice | null): string {
+  if (choice?.source.kind === 'blueprint') return JSON.stringify(choice.source);
+  return choice?.id ?? '';
 }

@@ -176,6 +176,7 @@ describe('the graph', () => {
   it('finds a node, tells about it, and compares two models', async () => {
     await stage('model');
     await page.getByRole('link', { name: 'See the graph' }).click();
+    await page.getByRole('combobox', { name: 'Show' }).selectOption({ label: 'Run 1' });
     await page.getByText('Numbers in it').waitFor();
     await page.getByRole('textbox', { name: 'Find nodes' }).fill('gemm');
     await page.keyboard.press('Enter');
