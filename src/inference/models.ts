@@ -65,6 +65,7 @@ export class ModelCache {
   async #releaseIfIdle(entry: Entry): Promise<void> {
     if (!entry.evicted || entry.users > 0) return;
     entry.evicted = false;
+    // A model that did not open has nothing to release; the call that wanted it was told.
     const model = await entry.model.catch(() => null);
     await model?.session.release();
   }

@@ -80,7 +80,11 @@ async function list(root, below, files, seen) {
   });
   for (const name of entries.sort()) {
     const path = below === '' ? name : `${below}/${name}`;
-    const info = await stat(join(root, path)).catch(() => null);
+    // A link to nothing is no file; anything else that cannot be looked at must not be passed over.
+    const info = await stat(join(root, path)).catch((error) => {
+      if (error.code === 'ENOENT') return null;
+      throw new ConformanceError(`${join(root, path)} cannot be read: ${error.message}.`);
+    });
     if (info?.isFile()) files.push(path);
     if (!info?.isDirectory()) continue;
     const id = `${info.dev}:${info.ino}`;

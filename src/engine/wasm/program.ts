@@ -98,7 +98,10 @@ export class WasmProgram implements Program {
     if (this.#disposed) return;
     this.#disposed = true;
     const { session, state } = this.#parts;
-    state.enqueue(() => session.release()).catch(() => undefined);
+    state
+      .enqueue(() => session.release())
+      // Nobody waits for it; the worker's console keeps what would else be memory lost without a word.
+      .catch((error: unknown) => console.warn('A session was not released.', error));
   }
 
   async #run(feeds: ReadonlyMap<string, Feed>): Promise<Map<string, Float32Array>> {

@@ -6,8 +6,7 @@
 import { kernel } from '../lowering/kernel';
 import type { Backend } from '../lowering/tfjs';
 import type { DeviceAxis } from '../lowering/window';
-import { reduction } from '../reductions/kernel';
-import { sizesOf } from './kernel';
+import { addedUp, sizesOf } from './kernel';
 import type { ConvShape, Runner } from './kernel';
 
 const MOST_TAPS = 49;
@@ -206,19 +205,6 @@ ${across.map((k) => `        t${r * x.kernel + k} += g * select(0.0, x1[line + c
   let place = index * ${taps};
   ${all.map((tap) => `result[place + ${tap}] = t${tap};`).join('\n  ')}`,
   });
-  const sum = reduction(backend, {
-    label: 'ConvGradWeight depthwise sum',
-    dims: [batch, channels, lanes, taps],
-    axes: [0, 2],
-    combine: 'sum',
-    element: 'x0[i]',
-    inputCount: 1,
-    output: { dtype: 'float32', dims: shape.w },
-  });
-  return (inputs) => {
-    const images = parts(inputs);
-    const result = sum([images]);
-    backend.disposeData(images.dataId);
-    return result;
-  };
+  const dims = [batch, channels, lanes, taps];
+  return addedUp(backend, parts, { dims, axes: [0, 2], output: shape.w });
 }

@@ -183,14 +183,27 @@ ${loops.join('\n')}
   let place = n * ${weights} + (o * ${groupIn} + c) * ${taps} + tap;
   ${lanes.map((l) => `result[place + ${l * groupIn * taps}] = t${l};`).join('\n  ')}`,
   });
+  return addedUp(backend, parts, { dims: [batch, weights], axes: [0], output: shape.w });
+}
+
+/** A weight gradient from the partial sums that `parts` makes, added over `axes` in a fixed order. */
+export function addedUp(
+  backend: Backend,
+  parts: ReturnType<typeof kernel>,
+  sums: {
+    readonly dims: readonly number[];
+    readonly axes: readonly number[];
+    readonly output: readonly number[];
+  },
+): Runner {
   const sum = reduction(backend, {
     label: 'ConvGradWeight sum',
-    dims: [batch, weights],
-    axes: [0],
+    dims: sums.dims,
+    axes: sums.axes,
     combine: 'sum',
     element: 'x0[i]',
     inputCount: 1,
-    output: { dtype: 'float32', dims: shape.w },
+    output: { dtype: 'float32', dims: sums.output },
   });
   return (inputs) => {
     const images = parts(inputs);

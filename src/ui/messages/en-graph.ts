@@ -58,5 +58,5 @@ export const graph = {
     histogram: (count: string, min: string, max: string) =>
       `Histogram of ${count} numbers from ${min} to ${max}`,
   },
-  found200: (n: number) => `${n} more; add a word to find fewer`,
+  more: (n: number) => `${n} more; add a word to find fewer`,
 };
