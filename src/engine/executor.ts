@@ -4,6 +4,7 @@
  * (train, validate, adapters) share one State. Changing this file needs a decision record.
  */
 import type { Graph, Tensor } from '../onnx/graph';
+import type { StepProfile } from '../protocol/profile';
 
 export type ExecutorName = 'webgpu' | 'wasm' | 'reference';
 
@@ -40,6 +41,8 @@ export interface CompileOptions {
 export interface Program {
   /** Feeds every graph input that is not in the State. Steps run in the order of the calls. */
   step(feeds: Feeds): Ticket;
+  /** An ordinary step, bit-equal to `step`, whose kernels are timed one by one. Absent where it cannot be. */
+  profile?(feeds: Feeds): Promise<{ readonly ticket: Ticket; readonly profile: StepProfile }>;
   readonly stats: Readonly<Record<string, number>>;
   dispose(): void;
 }
