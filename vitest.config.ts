@@ -15,6 +15,7 @@ export default defineConfig({
           include: [
             'tests/unit/**/*.test.ts',
             'tests/architecture/**/*.test.ts',
+            'tests/budgets/**/*.test.ts',
             'tests/conformance/reference.test.ts',
           ],
           testTimeout: 30_000,

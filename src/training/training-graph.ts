@@ -151,9 +151,11 @@ function startGraph(forward: Graph, roles: Roles, options: LossOptions, suffix: 
   checkLossFits(options.task, options.loss, logitsDims);
   const builder = new GraphBuilder(`${forward.name}/${suffix}`);
   builder.input('features', features.dtype, staticType(types, 'features').dims);
-  if (options.task === 'classification') builder.input('labels', 'int32', [options.batchSize]);
-  else builder.input('labels', 'float32', [options.batchSize, 1]);
-  builder.input('sample_weight', 'float32', [options.batchSize]);
+  // One label for each row of logits: an example, or a token of it.
+  const [rows = 0] = logitsDims;
+  if (options.task === 'classification') builder.input('labels', 'int32', [rows]);
+  else builder.input('labels', 'float32', [rows, 1]);
+  builder.input('sample_weight', 'float32', [rows]);
   const held = new Set([...roles.weights, ...roles.statistics]);
   for (const name of held) builder.input(name, 'float32', float32Of(forward, name).dims);
   for (const [name, tensor] of forward.initializers) {
@@ -330,7 +332,7 @@ export function buildValidationGraph(forward: Graph, options: LossOptions): Vali
   const rowLoss = builder.node('Identity', [rows], {}, { outputs: ['row_loss'] });
   addLossSums(builder, rowLoss, 'sample_weight');
   builder.output('logits', 'float32', logitsDims);
-  builder.output('row_loss', 'float32', [options.batchSize]);
+  builder.output('row_loss', 'float32', logitsDims.slice(0, 1));
   builder.output('loss_numerator', 'float32', []);
   builder.output('loss_denominator', 'float32', []);
   return {
