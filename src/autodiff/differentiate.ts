@@ -14,6 +14,7 @@ import { infer, staticType } from '../ops/infer-shapes';
 import type { StaticType } from '../ops/infer-shapes';
 import { lookupOp, requireOp } from '../ops/registry';
 import { shapeText } from '../ops/shapes';
+import { mergeEqual } from './merge-equal';
 
 export interface LossValues {
   /** Scalar value that is differentiated. */
@@ -45,6 +46,27 @@ function changing(
     for (const name of node.outputs) if (name !== '' && through(node, name)) found.add(name);
   }
   return found;
+}
+
+/** Nodes through which a gradient may go in their training form. */
+function inTrainingForm(graph: Graph, wrt: readonly string[]): Graph {
+  const formOf = ({ domain, op }: Node) => lookupOp(domain, op)?.trainingForm;
+  if (!graph.nodes.some(formOf)) return graph;
+  const { types } = infer(graph);
+  const reached = changing(graph, wrt, () => true);
+  const builder = GraphBuilder.from(graph);
+  const opsets = new Map(graph.opsets);
+  const nodes = graph.nodes.map((node) => {
+    if (!readsOf(node).some((name) => reached.has(name))) return node;
+    const form = formOf(node)?.({
+      node,
+      type: (name) => staticType(types, name),
+      fresh: (wanted) => builder.freeName(wanted),
+    });
+    if (form && !opsets.has(form.domain)) opsets.set(form.domain, 1);
+    return form ?? node;
+  });
+  return { ...graph, opsets, nodes };
 }
 
 /**
@@ -79,7 +101,7 @@ export function differentiate(
   wrt: readonly string[],
 ): Differentiated {
   const ends = [loss.numerator, ...(loss.denominator === undefined ? [] : [loss.denominator])];
-  const graph = withRules(forward, wrt, [...wrt, ...ends]);
+  const graph = withRules(inTrainingForm(forward, wrt), wrt, [...wrt, ...ends]);
   const { types, constants } = infer(graph);
   const type = (name: string) => staticType(types, name);
   for (const name of wrt) {
@@ -113,6 +135,7 @@ export function differentiate(
   for (const node of graph.nodes.toReversed()) {
     const read = readsOf(node).filter((name) => depends.has(name));
     if (read.length === 0) continue;
+    builder.origin = node.origin ?? node.name;
     const outputGradients = node.outputs.map((name) =>
       depends.has(name) ? gradientOf(name) : undefined,
     );
@@ -135,13 +158,15 @@ export function differentiate(
       else contributions.set(name, [gradient]);
     });
   }
+  // A weight that several nodes read belongs to none of them.
+  builder.origin = undefined;
   const gradients = new Map<string, string>();
   for (const name of wrt) {
     const gradient = gradientOf(name);
     if (gradient === undefined) checkUnreached(graph, loss.numerator, name, depends);
     gradients.set(name, gradient ?? zeros(builder, type(name).dims));
   }
-  return { graph: builder.build(), forwardNodes: graph.nodes.length, gradients };
+  return mergeEqual({ graph: builder.build(), forwardNodes: graph.nodes.length, gradients });
 }
 
 /**

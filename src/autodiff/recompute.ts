@@ -139,7 +139,8 @@ function withBorders(pass: Pass, borders: readonly number[]) {
       made.add(node);
       for (const name of node.outputs) if (name !== '') copies.set(name, `${name}/again`);
       const outputs = node.outputs.map((name) => (name === '' ? '' : `${name}/again`));
-      nodes.push({ ...renamed(node), name: `${node.name}/again`, outputs });
+      const origin = node.origin ?? node.name;
+      nodes.push({ ...renamed(node), name: `${node.name}/again`, outputs, origin });
     }
   };
   const renamed = (node: Node): Node => {

@@ -31,6 +31,8 @@ export class GraphBuilder {
   /** Numbers below these are taken for good: a long graph must not try them all again for each name. */
   readonly #untried = new Map<string, number>();
   readonly #untriedFree = new Map<string, number>();
+  /** `origin` of the nodes that are added from now on. */
+  origin: string | undefined;
   #docString = '';
   #opsets = new Map<string, number>([['', INTERNAL_OPSET]]);
 
@@ -136,6 +138,7 @@ export class GraphBuilder {
       inputs,
       outputs,
       attributes: new Map(Object.entries(attributes)),
+      ...(this.origin !== undefined && { origin: this.origin }),
     });
     return outputs;
   }

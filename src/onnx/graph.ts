@@ -55,6 +55,8 @@ export interface Node {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: ReadonlyMap<string, Attribute>;
+  /** Node for whose sake a transform made this one: its expansion, its gradient. Never part of a file. */
+  readonly origin?: string;
 }
 
 export interface Graph {

@@ -57,6 +57,7 @@ function expandOnce(graph: Graph, expandable: (node: Node) => boolean): Graph {
     }
     // Types are known under the names of the graph as given.
     const original = new Map(node.inputs.map((name, index) => [name, given.inputs[index] ?? name]));
+    builder.origin = given.origin ?? given.name;
     const made = expand({
       node,
       builder,

@@ -5,6 +5,8 @@ export interface ProfiledKernel {
   readonly label: string;
   /** Names of the training graph's nodes whose work it does; fused nodes are all named. */
   readonly nodes: readonly string[];
+  /** Names of the model's nodes that these belong to, by `origin` of the graph's nodes; absent where they are `nodes`. */
+  readonly origins?: readonly string[];
   readonly phase: 'forward' | 'backward' | 'update';
   /** Time on the device; 0 where it is shorter than the device's clock tells apart. */
   readonly micros: number;

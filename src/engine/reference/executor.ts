@@ -3,6 +3,7 @@ import { AppError } from '../../core/errors';
 import { sizeOf } from '../../core/dtype';
 import type { Graph } from '../../onnx/graph';
 import type { Value } from '../../ops/define';
+import type { StepProfile } from '../../protocol/profile';
 import { withShapes } from '../../ops/infer-shapes';
 import { isStatic, shapeText } from '../../ops/shapes';
 import type {
@@ -15,7 +16,11 @@ import type {
   Ticket,
 } from '../executor';
 import { evaluateReference } from './evaluate';
+import { Recording } from './recording';
 import { runGraph } from './run-graph';
+import type { Watch } from './run-graph';
+
+const REFERENCE_PLAN = 'reference-1';
 
 class ReferenceState implements State {
   readonly specs: readonly StateSpec[];
@@ -110,6 +115,16 @@ class ReferenceProgram implements Program {
   }
 
   step(feeds: Feeds): Ticket {
+    return this.#step(feeds);
+  }
+
+  profile(feeds: Feeds): Promise<{ ticket: Ticket; profile: StepProfile }> {
+    const recording = new Recording(this.#graph, this.#state.specs, this.#options);
+    const ticket = this.#step(feeds, recording.watch);
+    return Promise.resolve({ ticket, profile: recording.end(REFERENCE_PLAN) });
+  }
+
+  #step(feeds: Feeds, watch?: Watch): Ticket {
     const held = new Set(this.#state.specs.map(({ name }) => name));
     const values = new Map<string, Value>();
     for (const { name, dtype, dims } of this.#graph.inputs) {
@@ -119,7 +134,7 @@ class ReferenceProgram implements Program {
       }
       values.set(name, { dtype, dims: dims as number[], data: Float64Array.from(data) });
     }
-    const results = runGraph(this.#graph, values);
+    const results = runGraph(this.#graph, values, watch && { watch });
     for (const [name, output] of this.#options.updates) {
       const value = results.get(output);
       if (value) this.#state.set(name, value.data);
@@ -141,7 +156,7 @@ class ReferenceProgram implements Program {
 export function createReferenceExecutor(): Executor {
   return {
     name: 'reference',
-    planId: 'reference-1',
+    planId: REFERENCE_PLAN,
     // It cannot be lost: there is no device.
     lost: new Promise<string>(() => undefined),
     createState: (specs) => Promise.resolve(new ReferenceState(specs)),
