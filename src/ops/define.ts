@@ -72,6 +72,20 @@ export interface ExpansionContext {
  */
 export type Expansion = (context: ExpansionContext) => readonly string[];
 
+export interface TrainingFormContext {
+  readonly node: Node;
+  /** Static type of any value of the forward graph. */
+  type(name: string): { readonly dtype: TensorType['dtype']; readonly dims: readonly number[] };
+  /** A name for a new value that no other has. */
+  fresh(wanted: string): string;
+}
+
+/**
+ * The node that takes another's place where a gradient goes through it: with the same first outputs, and behind
+ * them what the gradient would else compute again. Undefined: the node stays as it is.
+ */
+export type TrainingForm = (context: TrainingFormContext) => Node | undefined;
+
 export interface OpSpec {
   readonly name: string;
   /** `''` is ai.onnx. */
@@ -83,6 +97,8 @@ export interface OpSpec {
   readonly reference: ReferenceKernel;
   /** Absent: by `expand`, and without that not differentiable (an error if something trainable is behind it). */
   readonly gradient?: GradientRule;
+  /** What `differentiate` puts in its place first. */
+  readonly trainingForm?: TrainingForm;
   /** Every training operator has one (but optimisers), and every operator that is a composite of others. */
   readonly expand?: Expansion;
 }

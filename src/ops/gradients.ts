@@ -1,7 +1,8 @@
 /** Small graph-building helpers that gradient rules and expansions share. */
 import { DTYPE_CODE } from '../core/dtype';
 import type { DType } from '../core/dtype';
-import { attr } from '../onnx/graph';
+import { attr, TRAINING_DOMAIN } from '../onnx/graph';
+import type { Attribute } from '../onnx/graph';
 import type { GraphBuilder } from '../onnx/builder';
 import { dimAt, sameDims } from './shapes';
 
@@ -64,4 +65,20 @@ export function scalarOf(builder: GraphBuilder, dtype: DType, value: number): st
 
 export function cast(builder: GraphBuilder, name: string, to: DType): string {
   return builder.node('Cast', [name], { to: attr.int(DTYPE_CODE[to]) });
+}
+
+/**
+ * Emits a training operator of which only some outputs are wanted: `names` has a name for each of those. The
+ * others stay unnamed, so that no kernel computes them.
+ */
+export function trainingNode(
+  builder: GraphBuilder,
+  op: string,
+  inputs: readonly string[],
+  names: readonly (string | undefined)[],
+  attributes: Readonly<Record<string, Attribute>> = {},
+): readonly (string | undefined)[] {
+  const outputs = names.map((name) => (name === undefined ? '' : builder.freeName(name)));
+  builder.nodes(op, inputs, outputs.length, attributes, { domain: TRAINING_DOMAIN, outputs });
+  return outputs.map((name) => (name === '' ? undefined : name));
 }

@@ -51,6 +51,9 @@ import { matMulNBitsSpec } from './MatMulNBits/spec';
 import { maxPoolSpec } from './MaxPool/spec';
 import { maxPoolGradSpec } from './MaxPoolGrad/spec';
 import { channelNormalisationSpecs } from './normalisation/channels';
+import { layerNormGradSpec } from './LayerNormGrad/spec';
+import { rmsNormGradSpec } from './RMSNormGrad/spec';
+import { rmsNormTrainSpec } from './RMSNormTrain/spec';
 import { layerNormalizationSpec, rmsNormalizationSpec } from './normalisation/layer';
 import { simpleNormalisationSpecs } from './normalisation/simple';
 import { oneHotSpec } from './OneHot/spec';
@@ -148,6 +151,9 @@ export const ALL_OPS: readonly OpSpec[] = [
   averagePoolGradSpec,
   batchNormTrainSpec,
   batchNormGradSpec,
+  layerNormGradSpec,
+  rmsNormTrainSpec,
+  rmsNormGradSpec,
   dropoutTrainSpec,
   ...optimiserSpecs,
 ];

@@ -24,6 +24,19 @@ export function inputType(context: InferContext, index: number): TensorType {
   return type;
 }
 
+/** Input `index`, called `port`, must have the dimensions `expected`. */
+export function checkInputDims(
+  context: InferContext,
+  index: number,
+  port: string,
+  expected: readonly Dim[],
+): void {
+  const { dims } = inputType(context, index);
+  if (!sameDims(dims, expected)) {
+    throw shapeError(context.node, port, shapeText(expected), shapeText(dims));
+  }
+}
+
 /** Length of axis `axis`, checked. */
 export function dimAt<T extends Dim>(dims: readonly T[], axis: number): T {
   const dim = dims[axis];

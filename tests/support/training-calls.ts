@@ -68,6 +68,15 @@ function dropout(dims: readonly number[]): Call {
   return { op: 'DropoutTrain', domain: TRAINING_DOMAIN, inputs };
 }
 
+/** Layer and RMS norms over the axes from `axis` on. */
+function rowNorm(op: string, dims: readonly number[], axis: number): Call {
+  const random = randomNumbers(dims.length + axis);
+  const parameters = op === 'LayerNormalization' ? 2 : 1;
+  const own = Array.from({ length: parameters }, () => uniform(random, dims.slice(axis), 0.5, 2));
+  const attributes = { axis: attr.int(axis), epsilon: attr.float(1e-3) };
+  return { op, inputs: [uniform(random, dims, -2, 3), ...own], attributes };
+}
+
 function layers(): Call[] {
   const windows = fc.sample(windowArbitrary, { numRuns: WINDOWS, seed: 41 });
   return [
@@ -80,6 +89,12 @@ function layers(): Call[] {
     ].map(norm),
     ...[loss(1, 2, 1), loss(7, 3, 4), loss(4, 10, 40), loss(65, 5, 2)],
     ...[[3], [2, 5], [2, 3, 4, 5]].map(dropout),
+    ...['LayerNormalization', 'RMSNormalization'].flatMap((op) => [
+      rowNorm(op, [7], 0),
+      rowNorm(op, [3, 5], 1),
+      rowNorm(op, [2, 3, 70], 2),
+      rowNorm(op, [2, 3, 4, 5], 2),
+    ]),
   ];
 }
 

@@ -4,22 +4,38 @@
  *   layer: y = (x − mean) / √(var + ε) · scale + bias;  RMS: y = x / √(mean(x²) + ε) · scale
  */
 import { sizeOf } from '../../core/dtype';
+import { attr, TRAINING_DOMAIN } from '../../onnx/graph';
 import type { Dim, Node } from '../../onnx/graph';
 import { floatAttribute, intAttribute } from '../attributes';
 import { numberType } from '../Cast/spec';
-import type { Expansion, GradientRule, OpSpec, ReferenceKernel, Value } from '../define';
-import { cast, emitter, sumTo } from '../gradients';
-import { broadcastDims, broadcastIndex, inputType, normalizeAxis, shapeError } from '../shapes';
-import { shapeText } from '../shapes';
+import type {
+  Expansion,
+  GradientContext,
+  GradientRule,
+  OpSpec,
+  ReferenceKernel,
+  TrainingForm,
+  Value,
+} from '../define';
+import { cast, emitter, sumTo, trainingNode } from '../gradients';
+import {
+  broadcastDims,
+  broadcastIndex,
+  inputType,
+  normalizeAxis,
+  sameDims,
+  shapeError,
+  shapeText,
+} from '../shapes';
 import { inputValue, makeValue } from '../value';
 import { meanOver, standardise, standardisedNodes } from './standardise';
 
-function axisOf(node: Node, rank: number): number {
+export function axisOf(node: Node, rank: number): number {
   return normalizeAxis(node, intAttribute(node, 'axis', -1), rank);
 }
 
 /** The normalised axes cut to 1: shape of the two statistics. */
-function statisticDims<T extends Dim>(node: Node, dims: readonly T[]): (T | 1)[] {
+export function statisticDims<T extends Dim>(node: Node, dims: readonly T[]): (T | 1)[] {
   const axis = axisOf(node, dims.length);
   return dims.map((dim, index) => (index < axis ? dim : 1));
 }
@@ -78,11 +94,38 @@ const expandLayer: Expansion = ({ node, builder, type }) => {
   ];
 };
 
+/** The statistics join the outputs, so that no gradient computes them again. */
+const layerInTraining: TrainingForm = ({ node, fresh }) => {
+  const [y = '', mean = '', inverse = ''] = node.outputs;
+  const outputs = [y, mean || fresh(`${y}/mean`), inverse || fresh(`${y}/inv_std`)];
+  return { ...node, outputs };
+};
+
+/** LayerNormGrad, where it applies: parameters of the normalised shape, statistics of x's type that only y needs. */
+function asOneNode(context: GradientContext): readonly (string | undefined)[] | undefined {
+  const { node, builder, type, wants, outputGradients } = context;
+  const [x = '', scale = '', bias = ''] = node.inputs;
+  const [y = '', mean = '', inverse = ''] = node.outputs;
+  const [g, ...ofStatistics] = outputGradients;
+  const { dtype, dims } = type(x);
+  const normalised = dims.slice(axisOf(node, dims.length));
+  const plain = [scale, bias].every((name) => name === '' || sameDims(type(name).dims, normalised));
+  const used = ofStatistics.some((name) => name !== undefined);
+  if (g === undefined || used || !plain || stashType(node) !== dtype) return undefined;
+  const names = ['dx', 'dscale', 'dbias'].map((name, index) =>
+    (node.inputs[index] ?? '') !== '' && wants(index) ? `${y}/${name}` : undefined,
+  );
+  const attributes = { axis: attr.int(axisOf(node, dims.length)) };
+  return trainingNode(builder, 'LayerNormGrad', [g, x, scale, mean, inverse], names, attributes);
+}
+
 /**
  * With n = (x − mean)·inverse and h = g·scale:  dx = inverse · (h − mean(h) − n · mean(h·n)).
  * The two statistics are outputs, so their own gradients join it:  ∂mean/∂x = 1/N, ∂inverse/∂x = −inverse²·n/N.
  */
 const layerGradient: GradientRule = (context) => {
+  const one = asOneNode(context);
+  if (one) return one;
   const { node, builder, type, wants, outputGradients } = context;
   const [x = '', scale = '', bias = ''] = node.inputs;
   const { dtype, dims } = type(x);
@@ -90,10 +133,7 @@ const layerGradient: GradientRule = (context) => {
   const axes = dims.map((_, index) => index).slice(axis);
   const e = emitter(builder, dtype);
   const own = (name: string) => (stashType(node) === dtype ? name : cast(builder, name, dtype));
-  const settings = Object.fromEntries(node.attributes);
-  const [, mean = '', inverse = ''] = builder
-    .nodes('LayerNormalization', node.inputs, 3, settings)
-    .map((name, index) => (index === 0 ? name : own(name)));
+  const [mean = '', inverse = ''] = node.outputs.slice(1).map(own);
   const normal = e('Mul', e('Sub', x, mean), inverse);
   const [g, gMean, gInverse] = outputGradients;
   const parts: string[] = [];
@@ -118,6 +158,25 @@ const layerGradient: GradientRule = (context) => {
       ? sumTo(builder, g, dims, type(bias).dims)
       : undefined,
   ];
+};
+
+/** RMSNormTrain, which tells its inverse, where the scale has the normalised shape. */
+const rmsInTraining: TrainingForm = ({ node, type, fresh }) => {
+  const [x = '', scale = ''] = node.inputs;
+  const [y = ''] = node.outputs;
+  const { dtype, dims } = type(x);
+  const axis = axisOf(node, dims.length);
+  if (dtype !== 'float32' || !sameDims(type(scale).dims, dims.slice(axis))) return undefined;
+  return {
+    ...node,
+    op: 'RMSNormTrain',
+    domain: TRAINING_DOMAIN,
+    outputs: [y, fresh(`${y}/inv_rms`)],
+    attributes: new Map([
+      ['axis', attr.int(axis)],
+      ['epsilon', attr.float(floatAttribute(node, 'epsilon', 1e-5))],
+    ]),
+  };
 };
 
 const expandRms: Expansion = ({ node, builder, type }) => {
@@ -147,6 +206,7 @@ export const layerNormalizationSpec: OpSpec = {
     return [x, statistic, statistic];
   },
   reference: reference(true),
+  trainingForm: layerInTraining,
   gradient: layerGradient,
   expand: expandLayer,
 };
@@ -162,5 +222,6 @@ export const rmsNormalizationSpec: OpSpec = {
     return [x];
   },
   reference: reference(false),
+  trainingForm: rmsInTraining,
   expand: expandRms,
 };

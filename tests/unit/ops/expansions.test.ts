@@ -137,6 +137,21 @@ describe('expansions on onnxruntime', () => {
       1,
     ));
 
+  it.each(['LayerNormalization', 'RMSNormalization'])('%s', async (op) => {
+    const random = randomNumbers(12);
+    for (const axis of [1, 2]) {
+      const own = [4, 5].slice(axis - 1);
+      const parameters = [uniform(random, own), uniform(random, own)];
+      const inputs = [uniform(random, [3, 4, 5], -2, 3), ...parameters];
+      const call: Call = {
+        op,
+        inputs: op === 'LayerNormalization' ? inputs : inputs.slice(0, 2),
+        attributes: { axis: attr.int(axis), epsilon: attr.float(1e-3) },
+      };
+      await expectSameGradients(call, 7);
+    }
+  });
+
   it('SoftmaxCrossEntropy, weighted, with large logits', async () => {
     const call: Call = {
       op: 'SoftmaxCrossEntropy',

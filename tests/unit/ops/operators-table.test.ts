@@ -84,7 +84,8 @@ function specsOf(domain: string): OpSpec[] {
 
 /** An expansion that no test differentiates is of whole numbers, or not claimed. */
 function gradientOf(spec: OpSpec, checked?: ReadonlySet<string>): string {
-  const word = how(spec.gradient !== undefined, 'rule', spec);
+  const own = spec.gradient !== undefined || spec.trainingForm !== undefined;
+  const word = how(own, 'rule', spec);
   return word === 'expansion' && checked?.has(spec.name) === false ? '–' : word;
 }
 
