@@ -3,6 +3,7 @@
  * Trainable weights and running statistics, initialisers in the forward graph, become inputs bound to State.
  */
 import { AppError, invariant } from '../core/errors';
+import { sizeOf } from '../core/dtype';
 import { GraphBuilder } from '../onnx/builder';
 import { attr, TRAINING_DOMAIN } from '../onnx/graph';
 import type { Attribute, Graph, Node, Tensor } from '../onnx/graph';
@@ -17,6 +18,8 @@ import type { Inference } from '../ops/infer-shapes';
 import { numbersOf } from '../ops/value';
 import type { LossName } from './objective';
 import { addLossSums, addRowLoss, addTrainingLoss, checkLossFits } from './objective';
+import { addToSums, startApplying, sumSpecs } from './accumulate';
+import { addLossScale, LOSS_SCALE, scaleSpecs, unscaled } from './loss-scale';
 import { addOptimiser, guardStatistics } from './update';
 
 export interface LossOptions {
@@ -37,6 +40,10 @@ export interface TrainingOptions extends LossOptions {
   readonly withFactors?: boolean;
   /** Most bytes of forward values to keep for the backward pass; more are computed a second time instead. */
   readonly activationBytes?: number;
+  /** Micro-batches of a step; `batchSize` is then the rows of one of them. */
+  readonly accumulate?: number;
+  /** With a first loss scale the loss is scaled up before it is differentiated, by as much as float16 bears. */
+  readonly lossScale?: number;
 }
 
 /** A dropout mask that the host fills for each step. `dims` include the batch. */
@@ -47,23 +54,34 @@ export interface MaskSpec {
   readonly node: string;
 }
 
-export interface TrainingGraph {
+/** A graph with what becomes of its values. */
+export interface StepGraph {
   readonly graph: Graph;
-  readonly stateSpecs: readonly StateSpec[];
-  readonly initialState: ReadonlyMap<string, Float32Array>;
   /** State entry -> graph output that replaces it. */
   readonly updates: ReadonlyMap<string, string>;
   /** Readable outputs: losses, gradient norm, step number, and gradients where asked for. */
   readonly outputs: readonly string[];
+}
+
+/** The graph of a whole step, or of the end of one whose gradients `micro` has added up, micro-batch by micro-batch. */
+export interface TrainingGraph extends StepGraph {
+  readonly micro: StepGraph | null;
+  readonly stateSpecs: readonly StateSpec[];
+  readonly initialState: ReadonlyMap<string, Float32Array>;
   readonly masks: readonly MaskSpec[];
   /** Names of the weights that learn, in the optimiser's order. */
   readonly weights: readonly string[];
+  /** Running statistics that adapt to the rows: each micro-batch is normalised by itself. */
+  readonly statistics: readonly string[];
 }
 
 export interface ValidationGraph {
   readonly graph: Graph;
   readonly outputs: readonly string[];
 }
+
+/** Scalars that the graph with the optimiser is fed. */
+const STEP_FEEDS = ['learning_rate', 'step', 'clip_norm'] as const;
 
 /** Graph input of the learning-rate factors. */
 export const FACTORS_INPUT = 'learning_rate_factors';
@@ -228,14 +246,14 @@ function addNorm(builder: GraphBuilder, node: Node): readonly [string, string] {
   return statistics;
 }
 
-/**
- * @throws AppError `training/graph`, `training/weight`, `training/loss`; `autodiff/…`; `onnx/…`
- */
-export function buildTrainingGraph(forward: Graph, options: TrainingOptions): TrainingGraph {
-  const roles = rolesOf(forward, options);
-  const { builder, logitsDims, ...known } = startGraph(forward, roles, options, 'training');
-  for (const scalar of ['learning_rate', 'step', 'clip_norm']) builder.input(scalar, 'float32', []);
-
+/** Forward pass, loss, gradients and running statistics, as a graph that still lacks its outputs. */
+function learn(forward: Graph, roles: Roles, options: TrainingOptions, suffix: string) {
+  const { lossScale, activationBytes } = options;
+  const accumulates = suffix === 'accumulate';
+  const { builder, logitsDims, ...known } = startGraph(forward, roles, options, suffix);
+  for (const scalar of accumulates ? ['micro_step'] : STEP_FEEDS) {
+    builder.input(scalar, 'float32', []);
+  }
   const masks: MaskSpec[] = [];
   const newStatistics = new Map<string, string>();
   for (const node of forward.nodes) {
@@ -256,52 +274,94 @@ export function buildTrainingGraph(forward: Graph, options: TrainingOptions): Tr
     labels: 'labels',
     sampleWeight: 'sample_weight',
   });
-
-  const learned = differentiate(builder.build(), loss, roles.weights);
-  const { gradients } = learned;
-  const { activationBytes } = options;
+  const updates = new Map<string, string>();
+  const scale =
+    lossScale === undefined ? undefined : addLossScale(builder, accumulates ? null : updates);
+  const numerator =
+    scale === undefined ? loss.numerator : builder.node('Mul', [loss.numerator, scale]);
+  // What is added up over micro-batches is divided at the end of the step.
+  const end = accumulates ? { numerator } : { numerator, denominator: loss.denominator };
+  const learned = differentiate(builder.build(), end, roles.weights);
   const step =
     activationBytes === undefined ? learned.graph : recompute(learned, activationBytes).graph;
   const full = GraphBuilder.from(step);
-  const updates = new Map<string, string>();
-  const outputs = ['loss_numerator', 'loss_denominator', 'grad_norm', 'step_done'];
   guardStatistics(full, newStatistics, loss, updates);
+  const gradients =
+    scale === undefined ? learned.gradients : unscaled(full, learned.gradients, scale);
+  return { builder: full, loss, gradients, updates, masks };
+}
+
+/** Declares what replaces the State and what can be read, and leaves out what neither needs. */
+function finished(
+  builder: GraphBuilder,
+  updates: ReadonlyMap<string, string>,
+  outputs: readonly string[],
+  state: readonly StateSpec[],
+): StepGraph {
+  const dims = new Map(state.map((entry) => [entry.name, entry.dims]));
+  const declared = new Map<string, readonly number[]>();
+  for (const { name } of state) {
+    const output = updates.get(name);
+    if (output !== undefined) declared.set(output, dims.get(name) ?? []);
+  }
+  for (const name of outputs) {
+    const weight = name.endsWith('/grad') ? name.slice(0, -'/grad'.length) : '';
+    declared.set(name, dims.get(weight) ?? []);
+  }
+  for (const [name, own] of declared) builder.output(name, 'float32', own);
+  return { graph: pruneUnused(builder.build()), updates, outputs };
+}
+
+/**
+ * @throws AppError `training/graph`, `training/weight`, `training/loss`; `autodiff/…`; `onnx/…`
+ */
+export function buildTrainingGraph(forward: Graph, options: TrainingOptions): TrainingGraph {
+  const { accumulate = 1, lossScale, optimiser } = options;
+  const roles = rolesOf(forward, options);
+  const { weights, statistics } = roles;
+  const dimsOf = (name: string) => float32Of(forward, name).dims;
+  const stateSpecs: StateSpec[] = [...weights, ...statistics].map((name) => ({
+    name,
+    dims: dimsOf(name),
+  }));
+  const learned = learn(forward, roles, options, accumulate > 1 ? 'accumulate' : 'training');
+  let { builder: full, gradients, updates } = learned;
+  let micro: StepGraph | null = null;
+  if (accumulate > 1) {
+    const sums = sumSpecs(weights, dimsOf);
+    stateSpecs.push(...sums);
+    addToSums(learned, sums);
+    micro = finished(learned.builder, learned.updates, [], stateSpecs);
+    ({ builder: full, gradients, updates } = startApplying(forward.name, weights, dimsOf));
+    for (const scalar of STEP_FEEDS) full.input(scalar, 'float32', []);
+    if (lossScale !== undefined) addLossScale(full, updates);
+  }
+  const outputs = ['loss_numerator', 'loss_denominator', 'grad_norm', 'step_done'];
+  if (lossScale !== undefined) {
+    stateSpecs.push(...scaleSpecs());
+    outputs.push(LOSS_SCALE.used);
+  }
   if (options.withGradients) {
     for (const [name, value] of gradients) {
       outputs.push(full.node('Identity', [value], {}, { outputs: [`${name}/grad`] }));
     }
   }
-  const stateSpecs: StateSpec[] = [...roles.weights, ...roles.statistics].map((name) => ({
-    name,
-    dims: float32Of(forward, name).dims,
-  }));
-  const dimsOf = (name: string) => float32Of(forward, name).dims;
-  const { weights } = roles;
   const factors = options.withFactors
     ? full.input(FACTORS_INPUT, 'float32', [weights.length])
     : undefined;
-  stateSpecs.push(
-    ...addOptimiser(full, options.optimiser, weights, gradients, dimsOf, updates, factors),
-  );
-
-  for (const { name, dims } of stateSpecs) {
-    const output = updates.get(name);
-    if (output !== undefined) full.output(output, 'float32', dims);
-  }
-  for (const name of outputs) {
-    const weight = name.endsWith('/grad') ? name.slice(0, -'/grad'.length) : undefined;
-    full.output(name, 'float32', weight === undefined ? [] : dimsOf(weight));
-  }
+  stateSpecs.push(...addOptimiser(full, optimiser, weights, gradients, dimsOf, updates, factors));
   const initialState = new Map<string, Float32Array>();
   for (const { name, dims } of stateSpecs) {
-    const zero = () => new Float32Array(dims.reduce((size, dim) => size * dim, 1));
     initialState.set(
       name,
-      forward.initializers.has(name) ? float32Of(forward, name).data.slice() : zero(),
+      forward.initializers.has(name)
+        ? float32Of(forward, name).data.slice()
+        : new Float32Array(sizeOf(dims)),
     );
   }
-  const graph = pruneUnused(full.build());
-  return { graph, stateSpecs, initialState, updates, outputs, masks, weights };
+  if (lossScale !== undefined) initialState.set(LOSS_SCALE.entry, Float32Array.of(lossScale));
+  const end = finished(full, updates, outputs, stateSpecs);
+  return { ...end, micro, stateSpecs, initialState, masks: learned.masks, weights, statistics };
 }
 
 /**
