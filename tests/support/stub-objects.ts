@@ -192,7 +192,7 @@ export class StubBindGroup implements GPUBindGroup {
       const size = ('size' in bound ? bound.size : undefined) ?? buffer.size - offset;
       if (types && !types.has(binding)) refuse(`Bind group "${label}" has no binding ${binding}.`);
       const type = types?.get(binding) ?? 'storage';
-      buffer.check(type === 'uniform' ? 'UNIFORM' : 'STORAGE');
+      if (types) buffer.check(type === 'uniform' ? 'UNIFORM' : 'STORAGE');
       buffer.checkRange(offset, size);
       const most =
         type === 'uniform'
