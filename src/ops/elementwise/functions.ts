@@ -79,6 +79,13 @@ fn power_of_two(x: f32, add: u32) -> f32 {
   return bitcast<f32>((bitcast<u32>(x) + add) & 0xff800000u);
 }`;
 
+// tfjs feeds what WGSL has no literal for.
+const infinity = `
+fn infinity() -> f32 { return uniforms.INFINITY; }`;
+
+const nan = `
+fn nan() -> f32 { return uniforms.NAN; }`;
+
 const FUNCTIONS: Readonly<Record<string, string>> = {
   erf,
   tanh_safe,
@@ -89,6 +96,8 @@ const FUNCTIONS: Readonly<Record<string, string>> = {
   c_mod,
   floor_mod,
   power_of_two,
+  infinity,
+  nan,
 };
 
 /** Definitions of the functions that `code` calls. */

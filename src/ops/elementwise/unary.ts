@@ -39,7 +39,7 @@ export type UnaryTable = Readonly<Record<string, UnaryEntry>>;
 const NAN = '(bitcast<u32>(a) & 0x7fffffffu) > 0x7f800000u';
 
 // WGSL leaves open what lies outside the domain: emulations give the logarithm of a tiny number for 0.
-const LOG = 'select(select(log(a), -uniforms.INFINITY, a == 0.0), uniforms.NAN, a < 0.0)';
+const LOG = 'select(select(log(a), -infinity(), a == 0.0), nan(), a < 0.0)';
 
 const isInf = (node: Node): UnaryOp => {
   const up = intAttribute(node, 'detect_positive', 1) !== 0;

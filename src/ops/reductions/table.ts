@@ -109,7 +109,7 @@ export const REDUCTIONS: Readonly<Record<string, ReductionOp>> = {
     start: 0,
     fold: (sum, x) => sum + x,
     finish: Math.log,
-    wgsl: { combine: 'sum', finish: 'select(log(total), -uniforms.INFINITY, total == 0.0)' },
+    wgsl: { combine: 'sum', finish: 'select(log(total), -infinity(), total == 0.0)' },
     gradient: ({ e, g, y }) => e('Mul', g, e('Exp', e('Neg', y()))),
   },
   ReduceLogSumExp: {

@@ -45,7 +45,9 @@ function reduce({ wgsl }: ReductionOp): Lowering {
     const count = sizeOf(axes.map((axis) => dims[axis] ?? 1));
     const integer = deviceType(output.dtype) !== 'float32';
     // Integers: sums stay whole, and only what a root or logarithm makes of them is cut.
-    const last = finish?.replaceAll('count', integer ? `${count}` : f32(count));
+    const last = finish
+      ?.replaceAll('count', integer ? `${count}` : f32(count))
+      .replaceAll('infinity()', 'uniforms.INFINITY');
     const cut =
       integer && last?.includes('(') ? `i32(${last.replaceAll('total', 'f32(total)')})` : last;
     const run = reduction(context.backend, {
