@@ -3,6 +3,8 @@ import { AppError } from '../core/errors';
 import type { Node } from '../onnx/graph';
 import { argSpecs } from './ArgMax/spec';
 import { attentionSpecs } from './attention/spec';
+import { attentionGradSpec } from './AttentionGrad/spec';
+import { attentionTrainSpec } from './AttentionTrain/spec';
 import { averagePoolSpec } from './AveragePool/spec';
 import { averagePoolGradSpec } from './AveragePoolGrad/spec';
 import { batchNormGradSpec } from './BatchNormGrad/spec';
@@ -29,6 +31,7 @@ import { unarySpecs } from './elementwise/unary-spec';
 import { einsumSpec } from './Einsum/spec';
 import { expandSpec } from './Expand/spec';
 import { gatherSpec } from './Gather/spec';
+import { gatherGradSpec } from './GatherGrad/spec';
 import { gatherElementsSpec, gatherNdSpec } from './indexing/gather';
 import { scatterElementsSpec, scatterNdSpec } from './indexing/scatter';
 import { gemmSpec } from './Gemm/spec';
@@ -154,6 +157,9 @@ export const ALL_OPS: readonly OpSpec[] = [
   layerNormGradSpec,
   rmsNormTrainSpec,
   rmsNormGradSpec,
+  attentionTrainSpec,
+  attentionGradSpec,
+  gatherGradSpec,
   dropoutTrainSpec,
   ...optimiserSpecs,
 ];

@@ -77,6 +77,45 @@ function rowNorm(op: string, dims: readonly number[], axis: number): Call {
   return { op, inputs: [uniform(random, dims, -2, 3), ...own], attributes };
 }
 
+/** Queries and keys of unequal number, heads that share keys, both layouts, open and causal. */
+export function attentionCalls(): Call[] {
+  const random = randomNumbers(17);
+  const [batch, heads, keyHeads, size, valueSize] = [2, 4, 2, 3, 5];
+  return [0, 1].flatMap((causal) =>
+    [
+      [4, 4, heads],
+      [3, 6, keyHeads],
+      [5, 2, keyHeads],
+    ].flatMap(([queries = 0, keys = 0, own = 0]): Call[] => {
+      const plain = { is_causal: attr.int(causal) };
+      const flat = {
+        ...plain,
+        q_num_heads: attr.int(heads),
+        kv_num_heads: attr.int(own),
+        scale: attr.float(0.75),
+      };
+      const wide = (length: number, count: number, width: number) => ({
+        flat: uniform(random, [batch, length, count * width], -2, 2),
+        apart: uniform(random, [batch, count, length, width], -2, 2),
+      });
+      const inputs = [
+        wide(queries, heads, size),
+        wide(keys, own, size),
+        wide(keys, own, valueSize),
+      ];
+      return [
+        { op: 'Attention', inputs: inputs.map((each) => each.flat), attributes: flat },
+        { op: 'Attention', inputs: inputs.map((each) => each.apart), attributes: plain },
+      ];
+    }),
+  );
+}
+
+function lookup(rows: number, inner: readonly number[], indices: Argument): Call {
+  const data = uniform(randomNumbers(rows), [rows, ...inner]);
+  return { op: 'Gather', inputs: [data, constant(indices)], attributes: { axis: attr.int(0) } };
+}
+
 function layers(): Call[] {
   const windows = fc.sample(windowArbitrary, { numRuns: WINDOWS, seed: 41 });
   return [
@@ -95,6 +134,10 @@ function layers(): Call[] {
       rowNorm(op, [2, 3, 70], 2),
       rowNorm(op, [2, 3, 4, 5], 2),
     ]),
+    ...attentionCalls(),
+    lookup(5, [3], given('int64', [2, 4], [4, 0, 4, -1, 2, 2, -5, 4])),
+    lookup(4, [2, 3], given('int32', [3], [1, 1, 3])),
+    lookup(3, [], given('int32', [], [-1])),
   ];
 }
 

@@ -2,7 +2,7 @@ import { attr } from '../../onnx/graph';
 import { sizeOf } from '../../core/dtype';
 import { intAttribute } from '../attributes';
 import type { GradientRule, OpSpec } from '../define';
-import { reshapeTo, transpose, zeros } from '../gradients';
+import { reshapeTo, trainingNode, transpose, zeros } from '../gradients';
 import { checkedIndex } from '../indexing/address';
 import { aroundAxis, inputType, normalizeAxis } from '../shapes';
 import { inputValue, makeValue } from '../value';
@@ -14,6 +14,10 @@ const gradient: GradientRule = ({ node, builder, outputGradients, type }) => {
   if (!g) return [];
   const dims = type(x).dims;
   const axis = normalizeAxis(node, intAttribute(node, 'axis', 0), dims.length);
+  if (axis === 0) {
+    const name = `${node.outputs[0] ?? ''}/ddata`;
+    return trainingNode(builder, 'GatherGrad', [g, indices], [name], { dims: attr.ints(dims) });
+  }
   const { outer, length, inner } = aroundAxis(dims, axis);
   const count = sizeOf(type(indices).dims);
   const column = reshapeTo(builder, indices, [count, 1]);
@@ -23,9 +27,6 @@ const gradient: GradientRule = ({ node, builder, outputGradients, type }) => {
     builder.node('ScatterND', [zeros(builder, into), index, rows], {
       reduction: attr.string('add'),
     });
-  if (outer === 1) {
-    return [reshapeTo(builder, add([length, inner], reshapeTo(builder, g, [count, inner])), dims)];
-  }
   const rows = transpose(builder, reshapeTo(builder, g, [outer, count, inner]), [1, 0, 2]);
   const sums = add([length, outer, inner], rows);
   return [reshapeTo(builder, transpose(builder, sums, [1, 0, 2]), dims)];

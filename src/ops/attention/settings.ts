@@ -3,7 +3,7 @@ import { addDims, exactDivDims, mulDims } from '../../onnx/dim';
 import type { Dim, Node, TensorType } from '../../onnx/graph';
 import { floatAttribute, intAttribute, unsupported } from '../attributes';
 import type { InferContext } from '../define';
-import { inputType, shapeError, shapeText } from '../shapes';
+import { inputType, isStatic, shapeError, shapeText } from '../shapes';
 
 /** Positions of the inputs. */
 export const INPUT = { q: 0, k: 1, v: 2, mask: 3, pastKey: 4, pastValue: 5 } as const;
@@ -105,6 +105,9 @@ export function attentionTypes(context: InferContext): TensorType[] {
   const query = headsOf(node, 'Q', q.dims, 'q_num_heads');
   const key = headsOf(node, 'K', k.dims, 'kv_num_heads');
   const value = headsOf(node, 'V', v.dims, 'kv_num_heads');
+  if (isStatic(q.dims) && isStatic(k.dims) && isStatic(v.dims)) {
+    sizesOf(node, q.dims, k.dims, v.dims, undefined);
+  }
   const batch = q.dims[0] ?? 0;
   const past = context.inputs[INPUT.pastKey]?.dims[2] ?? 0;
   const total = addDims(past, key.sequence);

@@ -8,6 +8,8 @@ import { attr, TRAINING_DOMAIN } from '../../../src/onnx/graph';
 import type { Graph } from '../../../src/onnx/graph';
 import { callGraph, gradientGraph, randomNumbers, uniform } from '../../support/calls';
 import type { Argument, Call } from '../../support/calls';
+import { checkGradients } from '../../support/gradient-check';
+import { attentionCalls } from '../../support/training-calls';
 
 const random = randomNumbers(5);
 const x = (...dims: number[]): Argument => uniform(random, dims);
@@ -65,6 +67,34 @@ describe('norms', () => {
   });
 });
 
+describe('Attention', () => {
+  const calls = attentionCalls();
+
+  it('becomes one node and one for its gradient, which central differences confirm', () => {
+    for (const call of calls) {
+      const ops = opsOf(call, ['x0', 'x1', 'x2']);
+      expect([ops[0], ops.at(-1)]).toEqual(['AttentionTrain', 'AttentionGrad']);
+      expect(ops).not.toContain('Softmax');
+      checkGradients(call, { elements: 12 });
+    }
+  });
+
+  it('of other forms is written out as before', () => {
+    const [plain] = calls;
+    if (!plain) throw new Error('There is no call.');
+    const mask = uniform(random, [4, 4]);
+    for (const call of [
+      { ...plain, inputs: [...plain.inputs, mask] },
+      { ...plain, attributes: { ...plain.attributes, softcap: attr.float(2) } },
+      { ...plain, outputs: 3 },
+    ]) {
+      const ops = opsOf(call, ['x0']);
+      expect(ops).not.toContain('AttentionTrain');
+      expect(ops).toContain('Softmax');
+    }
+  });
+});
+
 describe('mergeEqual', () => {
   function graph(): Graph {
     const builder = new GraphBuilder('twice');
@@ -112,6 +142,9 @@ describe('shape rules of training operators', () => {
     outputs: 3,
   });
 
+  const attention = (op: string, ...inputs: Argument[]): Call => ({ ...grad(...inputs), op });
+  const four = [x(1, 2, 3, 4), x(1, 2, 3, 4), x(1, 2, 3, 4)];
+
   it.each([
     ['dY', grad(x(3, 5), x(3, 4), x(4), x(3, 1), x(3, 1))],
     ['scale', grad(x(3, 4), x(3, 4), x(3), x(3, 1), x(3, 1))],
@@ -119,6 +152,11 @@ describe('shape rules of training operators', () => {
     ['inv_std', grad(x(3, 4), x(3, 4), x(4), x(3, 1), x(1, 4))],
     ['scale', { ...grad(x(3, 4), x(3)), op: 'RMSNormTrain', outputs: 2 }],
     ['inv_rms', { ...grad(x(3, 4), x(3, 4), x(4), x(3)), op: 'RMSNormGrad', outputs: 2 }],
+    ['dY', { ...grad(x(2, 3), x(2)), op: 'GatherGrad', attributes: { dims: attr.ints([5, 4]) } }],
+    ['dims', { ...grad(x(2), x(2)), op: 'GatherGrad', attributes: {} }],
+    ['K and V', attention('AttentionTrain', x(1, 2, 3, 4), x(1, 2, 3, 5), x(1, 2, 3, 4))],
+    ['dY', attention('AttentionGrad', x(1, 2, 3, 5), ...four, x(1, 2, 3, 4), x(1, 2, 3))],
+    ['lse', attention('AttentionGrad', x(1, 2, 3, 4), ...four, x(1, 2, 3, 4), x(1, 3, 2))],
   ])('a wrong %s is named', (port, call) => {
     expect(() => callGraph(call)).toThrow(
       expect.objectContaining({

@@ -16,6 +16,7 @@ import {
 } from '../../support/calls';
 import type { Call } from '../../support/calls';
 import { runOnnxRuntime } from '../../support/onnxruntime';
+import { attentionCalls } from '../../support/training-calls';
 import { windowArbitrary, windowCall } from '../../support/windows';
 
 const expanded = new Set<string>();
@@ -150,6 +151,16 @@ describe('expansions on onnxruntime', () => {
       };
       await expectSameGradients(call, 7);
     }
+  });
+
+  it('Attention in every form that has one node for its gradient', async () => {
+    for (const call of attentionCalls()) await expectSameGradients(call, 4);
+  });
+
+  it('Gather along the first axis', async () => {
+    const data = uniform(randomNumbers(4), [5, 3]);
+    const indices = given('int32', [2, 3], [4, 0, 4, 1, -1, 4], true);
+    await expectSameGradients({ op: 'Gather', inputs: [data, indices] }, 6);
   });
 
   it('SoftmaxCrossEntropy, weighted, with large logits', async () => {
