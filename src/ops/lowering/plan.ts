@@ -69,6 +69,8 @@ export interface KernelSpec {
     /** Threads of each. */
     readonly size: number;
   };
+  /** Uses `subgroup…` and `quad…` functions; only where the traits have them. */
+  readonly subgroups?: boolean;
   /** At module level: `var<workgroup>` memory, functions of this kernel. */
   readonly declarations?: string;
   /** Inputs of which each element is read about once: their producers may be computed in place. */
