@@ -14,11 +14,12 @@ export interface NodeRole {
   readonly origin: string;
 }
 
-const LOSS = ['loss_numerator', 'loss_denominator'];
+/** The loss itself, or as a micro-step adds it up. */
+const LOSS = /^loss_(numerator|denominator)(\/sum\/next)?$/;
 
 /** By node name. A graph without a loss is all forward. */
 export function rolesOf(graph: Graph): ReadonlyMap<string, NodeRole> {
-  const losses = graph.outputs.map(({ name }) => name).filter((name) => LOSS.includes(name));
+  const losses = graph.outputs.map(({ name }) => name).filter((name) => LOSS.test(name));
   const forward = new Set(losses.length === 0 ? graph.nodes : nodesFor(graph.nodes, losses));
   const optimisers = graph.nodes.filter(isOptimiser);
   const update = new Set<Node>();

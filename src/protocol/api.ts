@@ -34,6 +34,7 @@ import type {
 import type { BaseOf } from './fine-tune';
 import type { PictureOptions, PictureSource, PictureSurvey } from './pictures';
 import type { PretrainedStoreApi, PretrainedTrainApi } from './pretrained';
+import type { RunProfile } from './profile';
 import type { OnProgress, Progress } from './progress';
 
 export type * from './pictures';
@@ -330,6 +331,18 @@ export interface TrainApi extends PretrainedTrainApi {
   resume(runId: Id): void;
   /** Ends after the step under way and keeps the best weights so far. */
   stop(runId: Id): void;
+  /** Times the kernels of the next `steps` steps of the run; `profile` events tell of it. */
+  profile(runId: Id, steps: number): void;
+  /**
+   * The same without a run: so many first steps, of which nothing is kept. `stop` ends it early; null where it ended
+   * before the first step. Throws `training/no-profile` where the executor cannot time its kernels.
+   */
+  profileAlone(
+    request: Pick<TrainRequest, 'runId' | 'config' | 'prepared' | 'executor'>,
+    steps: number,
+    batches: MessagePort,
+    onEvent: (event: TrainEvent) => void,
+  ): Promise<RunProfile | null>;
 }
 
 export interface TrainRequest {
@@ -352,6 +365,8 @@ export type TrainEvent =
       readonly graphHash: string;
       readonly stepsTotal: number;
       readonly weights: number;
+      /** Whether `profile` does anything: the executor can time its kernels. */
+      readonly canProfile: boolean;
     }
   | {
       readonly type: 'points';
@@ -371,6 +386,13 @@ export type TrainEvent =
       }[];
     }
   | { readonly type: 'checkpoint'; readonly step: number }
+  /** So many of the wanted steps are profiled; the last one brings the result. */
+  | {
+      readonly type: 'profile';
+      readonly done: number;
+      readonly of: number;
+      readonly profile: RunProfile | null;
+    }
   | { readonly type: 'state'; readonly state: 'running' | 'paused' };
 
 export interface TrainOutcome {

@@ -50,3 +50,12 @@ export interface StepProfile {
     readonly uploadedBytes: number;
   };
 }
+
+/** Several steps of one training as one. */
+export interface RunProfile {
+  /** So many were timed; each time is their median. */
+  readonly steps: number;
+  readonly step: StepProfile;
+  /** Names of the model's own nodes, as its file will have them; other origins belong to the loss and the update. */
+  readonly modelNodes: readonly string[];
+}

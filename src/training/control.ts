@@ -1,5 +1,8 @@
+import { Profiling } from './profiling';
+
 /** What a person asks of a run while it is under way. The loop looks at it between steps. */
 export class RunControl {
+  readonly profiling = new Profiling();
   #wanted: 'run' | 'pause' | 'stop' = 'run';
   #wake: () => void = () => undefined;
 

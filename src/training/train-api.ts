@@ -36,6 +36,7 @@ import type { OpenedExecutor } from './executors';
 import { train } from './loop';
 import type { LoopCheckpoint, LoopRequest, LoopSummary } from './loop-types';
 import { adapterFile, baseOf, pretrainedMethods } from './pretrained-api';
+import { profileAlone } from './profile-alone';
 import { loopBasis, openSession } from './session';
 import type { Session } from './session';
 
@@ -74,6 +75,15 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
     return opened;
   }
 
+  function begin(runId: Id): RunControl {
+    if (controls.size > 0) {
+      throw new AppError('training/busy', 'Another run is training. Stop it, or wait for it.');
+    }
+    const control = new RunControl();
+    controls.set(runId, control);
+    return control;
+  }
+
   function connected(): TrainStore {
     if (store !== null) return store;
     throw new AppError('worker/no-store', 'The training worker was not connected to the store.');
@@ -92,11 +102,7 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
 
     async run(request, batches, onEvent) {
       const { runId, config, prepared, resume } = request;
-      if (controls.size > 0) {
-        throw new AppError('training/busy', 'Another run is training. Stop it, or wait for it.');
-      }
-      const control = new RunControl();
-      controls.set(runId, control);
+      const control = begin(runId);
       const source = new PortBatchSource(batches, config.task === 'classification');
       let session: Session | null = null;
       try {
@@ -128,7 +134,9 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
           graphHash: await graphHash(session.forward),
           stepsTotal: session.stepsTotal,
           weights: session.weights,
+          canProfile: session.train.profile !== undefined,
         });
+        control.profiling.modelNodes = session.forward.nodes.map(({ name }) => name);
         const basis = {
           ...loopBasis(session, config, prepared),
           control,
@@ -167,6 +175,21 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
       }
     },
 
+    async profileAlone(request, steps, port, onEvent) {
+      const control = begin(request.runId);
+      const batches = new PortBatchSource(port, request.config.task === 'classification');
+      try {
+        onEvent({ type: 'phase', progress: { label: 'Starting the engine' } });
+        const { executor } = await executorNamed(request.executor);
+        onEvent({ type: 'phase', progress: { label: 'Compiling the model' } });
+        return await profileAlone({ ...request, executor, control, batches, steps, onEvent });
+      } finally {
+        controls.delete(request.runId);
+        batches.dispose();
+      }
+    },
+
+    profile: (runId, steps) => controls.get(runId)?.profiling.begin(steps),
     pause: (runId) => controls.get(runId)?.pause(),
     resume: (runId) => controls.get(runId)?.resume(),
     stop: (runId) => controls.get(runId)?.stop(),

@@ -132,6 +132,7 @@ const done: Attempt = (_, onEvent) => {
     graphHash: 'fresh',
     stepsTotal: 10,
     weights: 12,
+    canProfile: false,
   });
   return OUTCOME;
 };
