@@ -27,6 +27,7 @@ import type {
   ProjectEdit,
   Run,
   RunConfig,
+  SkippedSteps,
   SplitPart,
   Stage,
   TaskType,
@@ -367,6 +368,8 @@ export type TrainEvent =
       readonly weights: number;
       /** Whether `profile` does anything: the executor can time its kernels. */
       readonly canProfile: boolean;
+      readonly precision?: Run['precision'];
+      readonly microBatch?: Run['microBatch'];
     }
   | {
       readonly type: 'points';
@@ -375,6 +378,7 @@ export type TrainEvent =
       readonly secondsLeft: number;
       readonly examplesPerSecond: number;
       readonly stepMs: number;
+      readonly skipped?: SkippedSteps;
     }
   | {
       readonly type: 'hardest';
@@ -393,7 +397,10 @@ export type TrainEvent =
       readonly of: number;
       readonly profile: RunProfile | null;
     }
-  | { readonly type: 'state'; readonly state: 'running' | 'paused' };
+  /** `preparing` while something is compiled, which the phases name. */
+  | { readonly type: 'state'; readonly state: 'preparing' | 'running' | 'paused' }
+  /** The device is gone, and the run fails with `engine/device-lost`. Its checkpoint stands. */
+  | { readonly type: 'lost'; readonly reason: string; readonly step: number };
 
 export interface TrainOutcome {
   readonly status: 'done' | 'stopped';

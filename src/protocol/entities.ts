@@ -270,6 +270,19 @@ export interface TrainingConfig {
   readonly augment: AugmentConfig | null;
   /** Stop at the end of the epoch that passes this many seconds; null for no limit. Not repeatable when it bites. */
   readonly maxSeconds: number | null;
+  /** Equal parts in which a batch goes through the model, to take less memory; 1 where absent. */
+  readonly accumulate?: number;
+  /**
+   * What is kept of the forward pass: all of it, or at most so many bytes, and the rest is computed twice. `auto`,
+   * where absent, keeps what a graphics processor usually has room for.
+   */
+  readonly memory?: 'auto' | 'full' | number;
+  /** float32 where absent. An executor without float16 uses float32; the Run says which it was. */
+  readonly precision?: 'float32' | 'float16';
+  /** Only of float16: the loss scale to begin with, a power of 2; 65536 where absent. */
+  readonly lossScale?: number;
+  /** Kernels by rule, or the fastest by trial on this device; `fixed` where absent. */
+  readonly plan?: 'fixed' | 'tuned';
 }
 
 export type ExecutorChoice = 'auto' | 'webgpu' | 'wasm' | 'reference';
@@ -336,11 +349,25 @@ export interface Run {
   readonly stepsTotal: number;
   /** Numbers that learn; a pretrained body may hold many more that do not. */
   readonly trainable?: number;
+  /** What it was really computed in; float32 where absent. */
+  readonly precision?: 'float32' | 'float16';
+  /** Where gradients were accumulated: rows of a micro-batch, and whether batch norms saw no more than those. */
+  readonly microBatch?: { readonly rows: number; readonly batchNorm: boolean };
+  readonly skipped?: SkippedSteps;
   readonly modelVersionId: Id | null;
   readonly error: { readonly code: string; readonly message: string } | null;
 }
 
 export type ExecutorName = 'webgpu' | 'wasm' | 'reference';
+
+/** Steps whose gradient overflowed, so that they changed nothing. Absent where there was none and no loss scale. */
+export interface SkippedSteps {
+  readonly count: number;
+  /** Their 1-based numbers, at most the last 100. */
+  readonly steps: readonly number[];
+  /** By which the next step's loss is scaled; null in float32. */
+  readonly lossScale: number | null;
+}
 
 /** Two-slot checkpoint: State, best State, and where the loop stood. */
 export interface Checkpoint {
@@ -369,6 +396,7 @@ export interface LoopState {
   /** Loss sums of the epoch under way, so that its mean is right after resuming. */
   readonly epochLossSum: number;
   readonly epochLossWeight: number;
+  readonly skipped?: SkippedSteps;
 }
 
 // ---- models and evaluations -------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ export async function constantCourse(
     count,
     reading,
     (promise) => promise,
+    training.accumulate,
   );
   const counts = reading.kind === 'regression' ? { total } : { correct, total };
   const seconds = (performance.now() - started) / 1000;

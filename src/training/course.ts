@@ -4,26 +4,22 @@
  */
 import { AppError } from '../core/errors';
 import { fillDropoutMask } from '../core/philox';
-import type { Ticket } from '../engine/executor';
+import type { Feeds, Program, Ticket } from '../engine/executor';
 import type { MetricPoint, TrainingConfig } from '../protocol/entities';
 import type { Batch, BatchCursor } from './batch-source';
+import { Flight } from './flight';
+import type { Arrival } from './flight';
 import type { LoopEvent, LoopRequest, LoopSummary, MaskInput, Tensors } from './loop-types';
+import { microBatches } from './micro-batch';
+import { Skips } from './skips';
 import { batchFeeds, scalar, validate } from './validation';
 import type { Validation } from './validation';
 
 /** At most so many points of the training curve, each the mean loss since the one before. */
 const CURVE_POINTS = 400;
-/** Steps in a row whose gradient norm may be infinite (and whose update the device skips) before we give up. */
-const SKIPS_ALLOWED = 5;
 
 export function stepsPerEpoch(rows: number, batchSize: number): number {
   return Math.ceil(rows / batchSize);
-}
-
-interface InFlight {
-  readonly step: number;
-  readonly ticket: Ticket;
-  readonly batch: Batch;
 }
 
 export class Course {
@@ -33,7 +29,8 @@ export class Course {
   readonly #request: LoopRequest;
   readonly #perEpoch: number;
   readonly #pointEvery: number;
-  readonly #inFlight: InFlight[] = [];
+  readonly #flight: Flight;
+  readonly #skips = new Skips();
   readonly #masks: readonly { readonly mask: MaskInput; readonly data: Float32Array[] }[];
   readonly #lost: Promise<never>;
   readonly #curve: MetricPoint[] = [];
@@ -44,7 +41,6 @@ export class Course {
   /** Loss sums since the last point of the training curve. */
   #lossSum = 0;
   #lossWeight = 0;
-  #skips = 0;
   #secondsBefore = 0;
   #clock = performance.now();
   #firstStep = 0;
@@ -79,6 +75,7 @@ export class Course {
       );
     });
     this.#lost.catch(() => undefined);
+    this.#flight = new Flight(this.guard, (batch) => request.batches.release(batch));
   }
 
   get epoch(): number {
@@ -109,6 +106,10 @@ export class Course {
     return this.#fresh.length > 0;
   }
 
+  get readingDue(): boolean {
+    return this.#flight.readingDue;
+  }
+
   /** Rejects when the device is lost before `promise` settles: on a lost device calls may hang for ever. */
   readonly guard = <T>(promise: Promise<T>): Promise<T> => Promise.race([promise, this.#lost]);
 
@@ -135,6 +136,7 @@ export class Course {
     this.#secondsBefore = loop.seconds;
     this.#lossSum = loop.epochLossSum;
     this.#lossWeight = loop.epochLossWeight;
+    this.#skips.resume(loop.skipped);
     if (loop.bestLoss !== null) {
       const { bestLoss: loss, bestEpoch: epoch, bestMetric } = loop;
       this.#best = { tensors: resumeFrom.best, loss, epoch, metric: bestMetric ?? NaN };
@@ -144,52 +146,86 @@ export class Course {
     this.finished = this.outOfPatience;
   }
 
-  /** Queues one step, and waits for the one before it: never more than two are in flight. */
+  /** Queues one step, micro-batch by micro-batch where it has several, and waits until another may be queued. */
   async submit(batch: Batch): Promise<void> {
-    const { seed, training, train, learningRate } = this.#request;
+    const { training, train, micro, learningRate, control } = this.#request;
     const step = this.step + 1;
-    const feeds = batchFeeds(batch);
-    feeds.set('learning_rate', Float32Array.of(learningRate(step)));
-    feeds.set('step', Float32Array.of(step));
-    feeds.set('clip_norm', Float32Array.of(training.clipNorm));
+    const scalars = new Map<string, Float32Array>([
+      ['learning_rate', Float32Array.of(learningRate(step))],
+      ['step', Float32Array.of(step)],
+      ['clip_norm', Float32Array.of(training.clipNorm)],
+    ]);
     const epoch = Math.floor((step - 1) / this.#perEpoch);
-    for (const [name, values] of this.#request.rates?.(epoch) ?? []) feeds.set(name, values);
+    for (const [name, values] of this.#request.rates?.(epoch) ?? []) scalars.set(name, values);
+    // The step before it would otherwise run in the time of the one that is timed.
+    if (control.profiling.active) await this.settleAll();
+    let ticket: Ticket;
+    if (micro) {
+      const parts = microBatches(batch, training.accumulate ?? 1);
+      for (const [index, part] of parts.entries()) {
+        const feeds = this.#rowFeeds(part, step, index);
+        feeds.set('micro_step', Float32Array.of(index));
+        // One micro-batch stands for all of them: they are alike, and the end of the step is short.
+        if (index === 0) await this.#run(micro, feeds);
+        else micro.step(feeds);
+      }
+      ticket = train.step(scalars);
+    } else {
+      ticket = await this.#run(train, new Map([...this.#rowFeeds(batch, step, 0), ...scalars]));
+    }
+    this.step = step;
+    await this.#flight.depart({ step, ticket, batch });
+  }
+
+  /** Timed kernel by kernel where that was asked for. */
+  async #run(program: Program, feeds: Feeds): Promise<Ticket> {
+    const { profiling } = this.#request.control;
+    return profiling.active ? this.guard(profiling.step(program, feeds)) : program.step(feeds);
+  }
+
+  /** Rows and their dropout masks, which are those of the whole batch however it is divided. */
+  #rowFeeds(part: Batch, step: number, index: number): Map<string, Float32Array | Int32Array> {
+    const { seed } = this.#request;
+    const feeds = batchFeeds(part);
     for (const { mask, data } of this.#masks) {
-      const out = data[step % 2] ?? new Float32Array(0);
-      const rowSize = mask.dims.slice(1).reduce((product, dim) => product * dim, 1);
-      fillDropoutMask(out, { ratio: mask.ratio, rowSize, step, seed, name: mask.node });
+      const out = data[(step + index) % 2] ?? new Float32Array(0);
+      const [rows = 0, ...dims] = mask.dims;
+      const rowSize = dims.reduce((product, dim) => product * dim, 1);
+      const { ratio, node: name } = mask;
+      fillDropoutMask(out, { ratio, rowSize, step, seed, name, firstRow: index * rows });
       feeds.set(mask.input, out);
     }
-    this.#inFlight.push({ step, ticket: train.step(feeds), batch });
-    this.step = step;
-    if (this.#inFlight.length > 1) await this.#settleOldest();
+    return feeds;
   }
 
   async settleAll(): Promise<void> {
-    while (this.#inFlight.length > 0) await this.#settleOldest();
+    await this.#flight.landAll();
+    await this.readFigures();
   }
 
-  async #settleOldest(): Promise<void> {
-    const oldest = this.#inFlight.shift();
-    if (oldest === undefined) return;
-    const { step, ticket, batch } = oldest;
-    const result = await this.guard(ticket.read());
-    this.#request.batches.release(batch);
+  /** Takes in what the finished steps computed. */
+  async readFigures(): Promise<void> {
+    for (const arrival of await this.#flight.read()) await this.#record(arrival);
+  }
+
+  async #record({ step, result }: Arrival): Promise<void> {
     const done = scalar(result, 'step_done');
     if (done !== step) {
       throw new AppError(
         'engine/device-lost',
         `The device dropped step ${step} without an error. The run can go on from its last checkpoint.`,
-        { step, done },
+        { step, done, reason: 'The device dropped a step without an error.' },
       );
     }
     const numerator = scalar(result, 'loss_numerator');
     const weight = scalar(result, 'loss_denominator');
     const gradNorm = scalar(result, 'grad_norm');
-    this.#skips = Number.isFinite(gradNorm) ? 0 : this.#skips + 1;
-    if (!Number.isFinite(numerator) || this.#skips >= SKIPS_ALLOWED) await this.#diverged(step);
-    this.#lossSum += numerator;
-    this.#lossWeight += weight;
+    if (this.#skips.take(step, result)) await this.#diverged(step);
+    // In float16 a loss may overflow without an end: the step was skipped, and its rows count for nothing.
+    if (Number.isFinite(numerator)) {
+      this.#lossSum += numerator;
+      this.#lossWeight += weight;
+    }
     const endsEpoch = step % this.#perEpoch === 0;
     if ((step % this.#perEpoch) % this.#pointEvery === 0 || endsEpoch) {
       this.#addPoint({
@@ -208,11 +244,11 @@ export class Course {
 
   /** The device skipped the update of a step that was not finite, so State still holds the last good weights. */
   async #diverged(step: number): Promise<never> {
-    this.#inFlight.length = 0;
     await this.#write(step - 1);
+    const other = this.#skips.scaled ? 'float32' : 'clip the gradient norm';
     throw new AppError(
       'training/diverged',
-      `The loss was no longer a finite number at step ${step}. The last good weights are kept. Try a smaller learning rate, or clip the gradient norm.`,
+      `The loss was no longer a finite number at step ${step}. The last good weights are kept. Try a smaller learning rate, or ${other}.`,
       { step, learningRate: this.#request.learningRate(step) },
     );
   }
@@ -221,12 +257,14 @@ export class Course {
     const { state, rows, training, reading, batches } = this.#request;
     const started = performance.now();
     const count = stepsPerEpoch(rows.validation, training.batchSize);
-    const result = await validate(this.#request.validate, batches, count, reading, this.guard);
+    const { accumulate: parts = 1 } = training;
+    const program = this.#request.validate;
+    const result = await validate(program, batches, count, reading, this.guard, parts);
     const { loss, metric, correct, total } = result;
     const epoch = this.epoch;
     this.#addPoint({ step: this.step, epoch, series: 'validation', loss, metric });
     if (this.#best === null || loss < this.#best.loss) {
-      await state.snapshot();
+      await this.guard(state.snapshot());
       const tensors = this.#request.checkpoint === null ? null : await this.guard(state.read());
       this.#best = { tensors, loss, epoch, metric };
       this.#bestCounts = reading.kind === 'regression' ? { total } : { correct, total };
@@ -268,6 +306,7 @@ export class Course {
       secondsLeft: pace * (this.stepsTotal - this.step),
       examplesPerSecond: this.#examplesPerSecond(),
       stepMs: steps === 0 ? 0 : (this.#trainingSeconds() / steps) * 1000,
+      ...this.#skips.record(),
     };
   }
 
@@ -289,7 +328,7 @@ export class Course {
     if (this.#best === null) await this.validateEpoch();
     const best = this.#best;
     if (best === null) throw new AppError('internal/invariant', 'A run ended without a result.');
-    await state.restore();
+    await this.guard(state.restore());
     const stopped = control.stopWanted && this.step < training.epochs * this.#perEpoch;
     return {
       status: stopped ? 'stopped' : 'done',
@@ -337,6 +376,7 @@ export class Course {
       seconds: this.seconds,
       epochLossSum: this.#lossSum,
       epochLossWeight: this.#lossWeight,
+      ...this.#skips.record(),
     };
   }
 }

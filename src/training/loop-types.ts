@@ -12,7 +12,7 @@ export interface MaskInput {
   /** Name of the DropoutTrain node, which keys its random numbers. */
   readonly node: string;
   readonly ratio: number;
-  /** [batch, …] */
+  /** [rows of a micro-batch, …] */
   readonly dims: readonly number[];
 }
 
@@ -35,6 +35,8 @@ export interface LoopRequest {
   readonly reading: Reading;
   readonly state: State;
   readonly train: Program;
+  /** Where a step is made of several: what each micro-batch runs before `train` ends the step. */
+  readonly micro?: Program | null;
   readonly validate: Program;
   readonly masks: readonly MaskInput[];
   /** Learning rate of a step, by its 1-based number. */
@@ -67,5 +69,5 @@ export interface LoopSummary {
 
 export type LoopEvent = Extract<
   TrainEvent,
-  { type: 'points' | 'hardest' | 'checkpoint' | 'state' }
+  { type: 'points' | 'hardest' | 'checkpoint' | 'state' | 'profile' | 'lost' }
 >;

@@ -4,25 +4,45 @@
  * decides the outcome is a function of the step number, so a run resumed from a checkpoint is bit-equal to one
  * that was never interrupted.
  */
+import { AppError } from '../core/errors';
 import { Prefetch } from './batch-source';
 import { Course } from './course';
 import type { LoopEvent, LoopRequest, LoopSummary } from './loop-types';
-
-/** Events are gathered for so long, so that a fast run does not flood its listener. */
-const EVENT_MS = 100;
+import { Turns } from './turns';
 
 export async function* train(request: LoopRequest): AsyncGenerator<LoopEvent, LoopSummary> {
-  const { control, training, batches } = request;
   const course = new Course(request);
+  const turns = new Turns();
+  try {
+    return yield* steps(request, course, turns);
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'engine/device-lost') {
+      const { reason } = error.data;
+      const said = typeof reason === 'string' ? reason : error.message;
+      yield { type: 'lost', reason: said, step: course.step };
+    }
+    throw error;
+  } finally {
+    turns.close();
+  }
+}
+
+async function* steps(
+  request: LoopRequest,
+  course: Course,
+  turns: Turns,
+): AsyncGenerator<LoopEvent, LoopSummary> {
+  const { control, training, batches } = request;
   await course.begin();
   const stream = new Prefetch(batches, course.cursors());
   let saved = performance.now();
-  let told = performance.now();
 
   while (course.step < course.stepsTotal && !course.finished) {
     const batch = await course.guard(stream.next());
     if (batch === null) break;
     await course.submit(batch);
+    const profiled = control.profiling.news();
+    if (profiled) yield profiled;
 
     if (course.atEpochEnd) {
       await course.settleAll();
@@ -30,7 +50,12 @@ export async function* train(request: LoopRequest): AsyncGenerator<LoopEvent, Lo
       yield course.points();
       yield { type: 'hardest', examples: validation.hardest };
       if (course.outOfPatience || course.outOfTime) course.finished = true;
+    } else if (course.readingDue) {
+      await course.readFigures();
+      if (course.hasNews) yield course.points();
     }
+    // Wishes (pause, stop) are messages, and an executor that is busy on this very thread would never let them in.
+    await turns.next();
     if (control.stopWanted) break;
 
     const now = performance.now();
@@ -47,13 +72,10 @@ export async function* train(request: LoopRequest): AsyncGenerator<LoopEvent, Lo
       course.startClock();
       // It may have been stopped instead, and then there is nothing to announce.
       if (!control.stopWanted) yield { type: 'state', state: 'running' };
-    } else if (now - told > EVENT_MS) {
-      if (course.hasNews) yield course.points();
-      told = performance.now();
-      // Messages (pause, stop) arrive only when the event loop turns, and a busy executor may never let it.
-      await new Promise((resolve) => setTimeout(resolve));
     }
   }
+  const profiled = control.profiling.news(true);
+  if (profiled) yield profiled;
   const summary = await course.end(training);
   if (course.hasNews) yield course.points();
   await stream.drain();

@@ -6,6 +6,7 @@ import { AppError } from '../core/errors';
 import type { Feeds, Program } from '../engine/executor';
 import type { Batch, BatchSource } from './batch-source';
 import { Prefetch } from './batch-source';
+import { microBatches } from './micro-batch';
 
 /** What a row's outputs mean. */
 export type Reading =
@@ -44,12 +45,14 @@ export function batchFeeds(batch: Batch): Map<string, Float32Array | Int32Array>
   ]);
 }
 
+/** `parts`: micro-batches of each batch, for a program that takes no more at once. */
 export async function validate(
   program: Program,
   source: BatchSource,
   batches: number,
   reading: Reading,
   guard: <T>(promise: Promise<T>) => Promise<T>,
+  parts = 1,
 ): Promise<Validation> {
   const cursors = Array.from({ length: batches }, (_, index) => ({
     part: 'validation' as const,
@@ -62,21 +65,23 @@ export async function validate(
   for (;;) {
     const batch = await guard(stream.next());
     if (batch === null) break;
-    const feeds: Feeds = batchFeeds(batch);
-    const result = await guard(program.step(feeds).read());
-    sum.loss += scalar(result, 'loss_numerator');
-    sum.weight += scalar(result, 'loss_denominator');
-    const logits = output(result, 'logits');
-    const rowLoss = output(result, 'row_loss');
-    for (let i = 0; i < batch.weights.length; i++) {
-      if (batch.weights[i] === 0) continue;
-      const { actual, predicted } = read(reading, batch, logits, i);
-      sum.total++;
-      if (actual === predicted) sum.correct++;
-      sum.error += (actual - predicted) ** 2;
-      hardest.push({ row: batch.rows[i] ?? 0, actual, predicted, loss: rowLoss[i] ?? 0 });
+    for (const part of microBatches(batch, parts)) {
+      const feeds: Feeds = batchFeeds(part);
+      const result = await guard(program.step(feeds).read());
+      sum.loss += scalar(result, 'loss_numerator');
+      sum.weight += scalar(result, 'loss_denominator');
+      const logits = output(result, 'logits');
+      const rowLoss = output(result, 'row_loss');
+      for (let i = 0; i < part.weights.length; i++) {
+        if (part.weights[i] === 0) continue;
+        const { actual, predicted } = read(reading, part, logits, i);
+        sum.total++;
+        if (actual === predicted) sum.correct++;
+        sum.error += (actual - predicted) ** 2;
+        hardest.push({ row: part.rows[i] ?? 0, actual, predicted, loss: rowLoss[i] ?? 0 });
+      }
+      keepHardest(hardest);
     }
-    keepHardest(hardest);
     source.release(batch);
   }
   const regression = reading.kind === 'regression';
