@@ -40,6 +40,8 @@ export interface RunHandle {
   resume(): Promise<void>;
   /** Ends the run after the step under way; it finishes with the best weights so far. */
   stop(): Promise<void>;
+  /** Times the kernels of the next steps, where `started` said that it can. */
+  profile(steps: number): Promise<void>;
 }
 
 const CHECKPOINT_SECONDS = 5;
@@ -141,6 +143,7 @@ class RunCourse {
       pause: () => train.pause(id),
       resume: () => train.resume(id),
       stop: () => train.stop(id),
+      profile: (steps) => train.profile(id, steps),
     };
   }
 

@@ -14,6 +14,7 @@ import type {
   RawPart,
   StoreApi,
   StoreStatus,
+  TrainEvent,
 } from '../protocol/api';
 import type {
   DatasetVersion,
@@ -42,6 +43,8 @@ import { compress } from './compression';
 import { Device } from './device';
 import { evaluate, evaluateOn, openPart } from './judging';
 import type { Evaluated } from './judging';
+import { startProfile } from './profile';
+import type { ProfileHandle } from './profile';
 import { runConfig } from './run-config';
 import { resumeRun, startRun } from './runs';
 import type { FinishedRun, RunHandle, RunListener } from './runs';
@@ -184,6 +187,18 @@ export class Studio {
 
   resumeRun(runId: Id, listener: RunListener): Promise<RunHandle> {
     return resumeRun(this.workers, this.device, runId, listener);
+  }
+
+  /** Times the kernels of so many steps of the project's training, without a run. */
+  profile(
+    project: Project,
+    name: string,
+    steps: number,
+    listener: (event: TrainEvent) => void,
+  ): Promise<ProfileHandle> {
+    const config = this.runConfig(project);
+    const request = { projectId: project.id, name, config, steps };
+    return startProfile(this.workers, this.device, request, listener);
   }
 
   /** Trains the commonest-class (or mean) and the linear baseline, one after the other. */

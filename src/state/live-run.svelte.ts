@@ -4,9 +4,12 @@
  */
 import type { Progress, TrainEvent } from '../protocol/api';
 import type { MetricPoint, Run } from '../protocol/entities';
+import type { RunProfile } from '../protocol/profile';
 import type { RunEvent, RunHandle } from '../services/runs';
 
 type Hardest = Extract<TrainEvent, { type: 'hardest' }>['examples'];
+
+export type OnProfile = (profile: RunProfile, run: Run) => void;
 
 interface Figures {
   readonly step: number;
@@ -24,13 +27,17 @@ export class LiveRun {
   #hardest = $state.raw<Hardest>([]);
   #stepsTotal = $state(0);
   #error = $state.raw<unknown>(null);
+  #canProfile = $state(false);
+  #profiling = $state.raw<{ readonly done: number; readonly of: number } | null>(null);
   #queue: RunEvent[] = [];
   #waiting = false;
   readonly #onRecord: (run: Run) => void;
+  readonly #onProfile: OnProfile;
 
-  /** `onRecord` hears of every change of the Run's record. */
-  constructor(onRecord: (run: Run) => void) {
+  /** `onRecord` hears of every change of the Run's record, `onProfile` of steps that were timed. */
+  constructor(onRecord: (run: Run) => void, onProfile: OnProfile = () => undefined) {
     this.#onRecord = onRecord;
+    this.#onProfile = onProfile;
   }
 
   get run(): Run | null {
@@ -60,6 +67,16 @@ export class LiveRun {
 
   get error(): unknown {
     return this.#error;
+  }
+
+  /** Whether its engine can time kernels; null before it has started. */
+  get canProfile(): boolean | null {
+    return this.#stepsTotal === 0 ? null : this.#canProfile;
+  }
+
+  /** Steps that are being timed, while they are. */
+  get profiling(): { readonly done: number; readonly of: number } | null {
+    return this.active ? this.#profiling : null;
   }
 
   get active(): boolean {
@@ -110,6 +127,12 @@ export class LiveRun {
     await this.#handle?.stop();
   }
 
+  async profile(steps: number): Promise<void> {
+    if (!this.#handle) return;
+    this.#profiling = { done: 0, of: steps };
+    await this.#handle.profile(steps);
+  }
+
   #flush(): void {
     this.#waiting = false;
     const events = this.#queue;
@@ -126,6 +149,7 @@ export class LiveRun {
         break;
       case 'started':
         this.#stepsTotal = event.stepsTotal;
+        this.#canProfile = event.canProfile;
         break;
       case 'points':
         fresh.push(...event.points);
@@ -134,6 +158,10 @@ export class LiveRun {
         break;
       case 'hardest':
         this.#hardest = event.examples;
+        break;
+      case 'profile':
+        this.#profiling = event.profile ? null : { done: event.done, of: event.of };
+        if (event.profile && this.#run) this.#onProfile(event.profile, this.#run);
         break;
       case 'run':
         this.#run = event.run;

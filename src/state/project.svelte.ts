@@ -6,6 +6,7 @@
 import { AppError } from '../core/errors';
 import type { Project, ProjectEdit } from '../protocol/entities';
 import { DataView } from './data.svelte';
+import { Profile } from './profile.svelte';
 import { Records } from './records.svelte';
 import type { Stage } from './router.svelte';
 import { Runs } from './runs.svelte';
@@ -29,6 +30,7 @@ export class OpenProject {
   readonly records: Records;
   readonly training: Training;
   readonly data: DataView;
+  readonly profile: Profile;
   #project = $state.raw() as Project;
   #past = $state.raw<readonly Step[]>([]);
   #future = $state.raw<readonly Step[]>([]);
@@ -44,8 +46,14 @@ export class OpenProject {
     this.#revision = project.revision;
     this.records = new Records(studio, project.id);
     this.data = new DataView(studio);
-    this.runs = new Runs(studio, project.id, () => void this.records.loadModels());
+    this.runs = new Runs(
+      studio,
+      project.id,
+      () => void this.records.loadModels(),
+      (profile, run) => this.profile.keep(profile, run),
+    );
     this.training = new Training(studio, this.runs, () => this.#project);
+    this.profile = new Profile(studio, this.runs, this.training, () => this.#project);
   }
 
   /** Everything that hangs on the project, for its screens. */

@@ -2,21 +2,29 @@
 import type { Id, Project, Run } from '../protocol/entities';
 import type { RunHandle, RunListener } from '../services/runs';
 import { LiveRun } from './live-run.svelte';
+import type { OnProfile } from './live-run.svelte';
 import type { Studio } from './studio';
 
 export class Runs {
   readonly #studio: Studio;
   readonly #projectId: Id;
   readonly #onFinished: () => void;
+  readonly #onProfile: OnProfile;
   #list = $state.raw<readonly Run[]>([]);
   #live = $state.raw<LiveRun | null>(null);
   #selected = $state<Id | null>(null);
 
   /** `onFinished` is called after each run that left a model. */
-  constructor(studio: Studio, projectId: Id, onFinished: () => void) {
+  constructor(
+    studio: Studio,
+    projectId: Id,
+    onFinished: () => void,
+    onProfile: OnProfile = () => undefined,
+  ) {
     this.#studio = studio;
     this.#projectId = projectId;
     this.#onFinished = onFinished;
+    this.#onProfile = onProfile;
   }
 
   /** Baselines first, then the newest first. */
@@ -78,7 +86,7 @@ export class Runs {
   }
 
   async #follow(begin: (listener: RunListener) => Promise<RunHandle>): Promise<Run> {
-    const live = new LiveRun((run) => this.#record(run));
+    const live = new LiveRun((run) => this.#record(run), this.#onProfile);
     this.#live = live;
     try {
       const handle = await begin(live.receive);
