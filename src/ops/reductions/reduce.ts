@@ -175,9 +175,9 @@ function loops(
 ): string {
   const open = walk.reduced.map(({ dim }, axis) => {
     const [from, to] = range(axis, dim);
-    return `for (var r${axis} = ${from}; r${axis} < ${to}; r${axis}++) {`;
+    return `for (var k${axis} = ${from}; k${axis} < ${to}; k${axis}++) {`;
   });
-  const terms = walk.reduced.map(({ stride }, axis) => ` + r${axis} * ${stride}`).join('');
+  const terms = walk.reduced.map(({ stride }, axis) => ` + k${axis} * ${stride}`).join('');
   return `${open.join('\n  ')}
     let i = base${terms};
     ${take(walk)}
