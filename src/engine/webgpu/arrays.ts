@@ -1,7 +1,7 @@
 /** Tensors as the device holds them: floating point as float32, whole numbers of every width and bool as int32. */
 import { AppError } from '../../core/errors';
 import type { Tensor } from '../../onnx/graph';
-import { deviceType } from '../../ops/lowering/tfjs';
+import { deviceType } from '../../ops/lowering/context';
 import { valueOf } from '../../ops/value';
 
 const LOWEST = -(2 ** 31);

@@ -3,14 +3,12 @@
  * inputs are checked to fit, and outputs come back in the type that the graph gives them. Shapes must be known when
  * the graph is compiled; inputs that decide them (a target shape, axes, a count) are short, and become constants.
  */
-import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import { AppError, invariant } from '../../core/errors';
 import { isFloat, sizeOf } from '../../core/dtype';
 import { pruneUnused } from '../../onnx/compose';
 import type { Graph, Tensor } from '../../onnx/graph';
-import { expandOps } from '../../ops/expand-graph';
 import { infer } from '../../ops/infer-shapes';
-import { deviceType } from '../../ops/lowering/tfjs';
+import { deviceType } from '../../ops/lowering/context';
 import { requireOp } from '../../ops/registry';
 import { isStatic, shapeText } from '../../ops/shapes';
 import { tensorOf } from '../../ops/value';
@@ -19,10 +17,11 @@ import type { Feeds } from '../executor';
 import { bindInputs } from '../evaluate';
 import type { Tensors } from '../evaluate';
 import { deviceArray } from './arrays';
-import { FROM_SHAPES, loweringOf } from './lowerings';
-import { WebgpuProgram } from './program';
-import { WebgpuState } from './state';
-import type { WebgpuTicket } from './ticket';
+import { expandForPlan, FROM_SHAPES, loweringOf } from '../plan/lowerings';
+import type { WebgpuExecutor } from './executor';
+import type { StepTicket } from './result-ring';
+import type { StepProgram } from './step-program';
+import { traitsOf } from './traits';
 
 const LONGEST_LIST = 1024;
 /** Scales of a resize, limits of a range. */
@@ -38,25 +37,19 @@ const SETTLED: readonly ((tensor: Tensor) => boolean)[] = [
 ];
 
 export async function evaluateWebgpu(
-  backend: WebGPUBackend,
-  gpu: GpuDevice,
+  executor: WebgpuExecutor,
   graph: Graph,
   inputs: Tensors,
 ): Promise<Map<string, Tensor>> {
   const bound = pruneUnused(bindInputs(graph, inputs));
   requireKernels(bound);
-  const state = new WebgpuState(backend, gpu, []);
+  const { gpu } = executor;
+  const state = await executor.createState([]);
   const { program, compiled, types } = await compile(bound, inputs, async (settled) => {
-    const expanded = pruneUnused(expandOps(settled, (node) => loweringOf(node) !== undefined));
+    const expanded = pruneUnused(expandForPlan(settled, traitsOf(gpu)));
     const outputs = expanded.outputs.map(({ name }) => name);
     const types = staticTypes(expanded);
-    const program = await WebgpuProgram.compile({
-      backend,
-      gpu,
-      graph: expanded,
-      state,
-      options: { updates: new Map(), outputs },
-    });
+    const program = await executor.compile(expanded, state, { updates: new Map(), outputs });
     return { program, compiled: expanded, types };
   });
   try {
@@ -85,12 +78,12 @@ export async function evaluateWebgpu(
 /** A step whose errors are its own: a kernel that the device refuses says nothing of what runs later. */
 async function stepAlone(
   gpu: GpuDevice,
-  program: WebgpuProgram,
+  program: StepProgram,
   feeds: Feeds,
 ): Promise<Map<string, Float32Array | Int32Array>> {
   gpu.device.pushErrorScope('validation');
   let refusal: Promise<GPUError | null>;
-  let ticket: WebgpuTicket;
+  let ticket: StepTicket;
   try {
     ticket = program.step(feeds);
   } finally {

@@ -1,9 +1,12 @@
-/** Reading from the graphics processor: one staging buffer and one wait for any number of tensors. */
+/** Reading from the graphics processor: one wait for any number of ranges, through staging buffers that are reused. */
 import { AppError } from '../../core/errors';
 import type { GpuDevice } from '../device';
+import type { DeviceMemory } from './device-memory';
 
 export interface ReadSource {
   readonly buffer: GPUBuffer;
+  /** In bytes. */
+  readonly offset: number;
   /** In elements of 4 bytes. */
   readonly size: number;
 }
@@ -15,49 +18,83 @@ export function deviceLost(): AppError {
   );
 }
 
-/** The copies are recorded before this returns for the first time: what happens later does not show. */
-export async function readBuffers(
-  gpu: GpuDevice,
-  sources: readonly ReadSource[],
-): Promise<ArrayBuffer[]> {
-  if (gpu.isLost()) throw deviceLost();
-  const { device } = gpu;
-  const total = sources.reduce((sum, { size }) => sum + size * 4, 0);
-  if (total === 0) return sources.map(() => new ArrayBuffer(0));
-  const staging = device.createBuffer({
-    label: 'read back',
-    size: total,
-    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-  });
-  const encoder = device.createCommandEncoder();
-  let offset = 0;
-  for (const { buffer, size } of sources) {
-    if (size > 0) encoder.copyBufferToBuffer(buffer, 0, staging, offset, size * 4);
-    offset += size * 4;
+/** Kept for the next reading; what is larger than all of this is made anew each time. */
+const MOST_KEPT = 4;
+const MOST_BYTES = 2 ** 22;
+
+export class StagingPool {
+  readonly #memory: DeviceMemory;
+  #free: GPUBuffer[] = [];
+
+  constructor(memory: DeviceMemory) {
+    this.#memory = memory;
   }
-  device.queue.submit([encoder.finish()]);
-  try {
-    await staging.mapAsync(GPUMapMode.READ);
-  } catch (cause) {
-    staging.destroy();
+
+  /** The copies are recorded before this returns for the first time: what happens later does not show. */
+  async read(gpu: GpuDevice, sources: readonly ReadSource[]): Promise<ArrayBuffer[]> {
     if (gpu.isLost()) throw deviceLost();
-    throw new AppError(
-      'engine/gpu',
-      'Results could not be read back from the graphics processor.',
-      { detail: gpu.failure() ?? '' },
-      cause,
+    const { device } = gpu;
+    const total = sources.reduce((sum, { size }) => sum + size * 4, 0);
+    if (total === 0) return sources.map(() => new ArrayBuffer(0));
+    const staging = this.#take(total);
+    const encoder = device.createCommandEncoder();
+    let offset = 0;
+    for (const { buffer, offset: from, size } of sources) {
+      if (size > 0) encoder.copyBufferToBuffer(buffer, from, staging, offset, size * 4);
+      offset += size * 4;
+    }
+    device.queue.submit([encoder.finish()]);
+    try {
+      await staging.mapAsync(GPUMapMode.READ, 0, total);
+    } catch (cause) {
+      this.#memory.free(staging);
+      if (gpu.isLost()) throw deviceLost();
+      throw new AppError(
+        'engine/gpu',
+        'Results could not be read back from the graphics processor.',
+        { detail: gpu.failure() ?? '' },
+        cause,
+      );
+    }
+    const bytes = staging.getMappedRange(0, total);
+    let from = 0;
+    const parts = sources.map(({ size }) => bytes.slice(from, (from += size * 4)));
+    staging.unmap();
+    this.#give(staging);
+    const failure = gpu.failure();
+    if (failure !== undefined) {
+      throw new AppError('engine/gpu', `The graphics processor refused a step: ${failure}`, {
+        detail: failure,
+      });
+    }
+    return parts;
+  }
+
+  dispose(): void {
+    for (const buffer of this.#free) this.#memory.free(buffer);
+    this.#free = [];
+  }
+
+  #take(bytes: number): GPUBuffer {
+    const at = this.#free.findIndex(({ size }) => size >= bytes);
+    const [found] = at === -1 ? [] : this.#free.splice(at, 1);
+    return (
+      found ??
+      this.#memory.make(
+        'read back',
+        2 ** Math.ceil(Math.log2(Math.max(bytes, 256))),
+        GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      )
     );
   }
-  const bytes = staging.getMappedRange();
-  let from = 0;
-  const parts = sources.map(({ size }) => bytes.slice(from, (from += size * 4)));
-  staging.unmap();
-  staging.destroy();
-  const failure = gpu.failure();
-  if (failure !== undefined) {
-    throw new AppError('engine/gpu', `The graphics processor refused a step: ${failure}`, {
-      detail: failure,
-    });
+
+  #give(buffer: GPUBuffer): void {
+    if (buffer.size <= MOST_BYTES && this.#free.length < MOST_KEPT) {
+      this.#free.push(buffer);
+      // The smallest that fits is taken first.
+      this.#free.sort((a, b) => a.size - b.size);
+    } else {
+      this.#memory.free(buffer);
+    }
   }
-  return parts;
 }

@@ -38,9 +38,9 @@ describe.each(['webgpu', 'wasm'] as const)('evaluate on %s', (name) => {
 
 describe('the graphics processor', () => {
   it('keeps nothing of what it has evaluated', async () => {
-    const before = webgpu.liveTensors;
+    const before = webgpu.memory.buffers;
     for (const { graph, inputs } of ODD_GRAPHS) await webgpu.evaluate(graph, inputs);
-    expect(webgpu.liveTensors).toBe(before);
+    expect(webgpu.memory.buffers).toBe(before);
   });
 
   it('refuses numbers that it would change', async () => {

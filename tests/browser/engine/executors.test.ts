@@ -175,17 +175,17 @@ describe.each(['webgpu', 'wasm'] as const)('%s', (name) => {
 
 describe('webgpu', () => {
   it('leaves no tensor behind, whether tickets are read or not', async () => {
-    const start = webgpu.liveTensors;
+    const start = webgpu.memory.buffers;
     const training = trainingOf(CNN);
     const { state, program } = await open(webgpu, training);
     await stepAndRead(program, feedsFor(CNN, training, 1));
-    const first = webgpu.liveTensors;
+    const first = webgpu.memory.buffers;
     for (let step = 2; step < 6; step++) await stepAndRead(program, feedsFor(CNN, training, step));
-    expect(webgpu.liveTensors).toBe(first);
+    expect(webgpu.memory.buffers).toBe(first);
     program.step(feedsFor(CNN, training, 6));
     program.dispose();
     state.dispose();
-    expect(webgpu.liveTensors).toBe(start);
+    expect(webgpu.memory.buffers).toBe(start);
   });
 
   it('refuses to learn from a label outside the classes', async () => {

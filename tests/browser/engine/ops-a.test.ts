@@ -296,12 +296,12 @@ describe('values on the graphics processor', () => {
   });
 
   it('leaves nothing behind', async () => {
-    const before = executor.liveTensors;
+    const before = executor.memory.buffers;
     for (const [, call] of LEARNED) {
       const { graph, feeds } = callGraph(call);
       await executor.evaluate(graph, tensorFeeds(feeds));
     }
-    expect(executor.liveTensors).toBe(before);
+    expect(executor.memory.buffers).toBe(before);
   });
 });
 

@@ -239,9 +239,9 @@ async function runTwice(graph: Graph, feeds: Built['feeds']) {
   const outputs = graph.outputs.map(({ name }) => name);
   const program = await executor.compile(graph, state, { updates: new Map(), outputs });
   const first = await program.step(feeds).read();
-  const held = executor.liveTensors;
+  const held = executor.memory.buffers;
   const second = await program.step(feeds).read();
-  expect(executor.liveTensors, 'tensors that stay').toBe(held);
+  expect(executor.memory.buffers, 'tensors that stay').toBe(held);
   program.dispose();
   state.dispose();
   return { first, second };

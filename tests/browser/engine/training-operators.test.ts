@@ -8,7 +8,7 @@ import { runGraph } from '../../../src/engine/reference/run-graph';
 import { setUpOrt } from '../../../src/engine/wasm/ort';
 import { createWebgpuExecutor } from '../../../src/engine/webgpu/executor';
 import type { WebgpuExecutor } from '../../../src/engine/webgpu/executor';
-import { loweringOf } from '../../../src/engine/webgpu/lowerings';
+import { loweringOf } from '../../../src/engine/plan/lowerings';
 import type { Graph, Tensor } from '../../../src/onnx/graph';
 import { writeModel } from '../../../src/onnx/writer';
 import { expandTrainingOps } from '../../../src/ops/expand-graph';

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { FROM_SHAPES, loweringOf } from '../../../src/engine/webgpu/lowerings';
+import { FROM_SHAPES, loweringOf } from '../../../src/engine/plan/lowerings';
 import type { Graph } from '../../../src/onnx/graph';
 import { readModel } from '../../../src/onnx/reader';
 import type { OpSpec } from '../../../src/ops/define';

@@ -1,0 +1,19 @@
+/** What of a device decides which kernels a plan has. */
+import type { DeviceTraits } from '../../ops/lowering/plan';
+import type { GpuDevice } from '../device';
+
+export function traitsOf({ device, software }: GpuDevice): DeviceTraits {
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = device.limits;
+  return {
+    software,
+    subgroups: device.features.has('subgroups'),
+    workgroupThreads: maxComputeInvocationsPerWorkgroup,
+    workgroupBytes: maxComputeWorkgroupStorageSize,
+  };
+}
+
+/** Most bytes that one binding takes. */
+export function bindingBytes({ device }: GpuDevice): number {
+  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+  return Math.min(maxBufferSize, maxStorageBufferBindingSize);
+}
