@@ -55,22 +55,24 @@ export function totals({ kernels, stepMicros }: StepProfile): Totals {
   return { stepMicros, kernelMicros, busy, bytes, phases };
 }
 
-export function byOperator({ kernels }: StepProfile): readonly Sum[] {
-  return sumsBy(kernels, ({ label }) => label);
+export function byOperator(step: StepProfile, phase: Phase | null = null): readonly Sum[] {
+  return sumsBy(step, phase, ({ label }) => label);
 }
 
 /** One row for each set of the model's nodes that share kernels. */
-export function byNode({ kernels }: StepProfile): readonly Sum[] {
-  return sumsBy(kernels, (kernel) => [...nodesOf(kernel)].sort().join('\n'));
+export function byNode(step: StepProfile, phase: Phase | null = null): readonly Sum[] {
+  return sumsBy(step, phase, (kernel) => [...nodesOf(kernel)].sort().join(', '));
 }
 
-/** The longest first, and of equal ones the one that begins first. */
+/** The longest first, and of equal ones the one that begins first. Shares are of the whole step's kernels. */
 function sumsBy(
-  kernels: readonly ProfiledKernel[],
+  { kernels }: StepProfile,
+  phase: Phase | null,
   keyOf: (kernel: ProfiledKernel) => string,
 ): readonly Sum[] {
   const groups = new Map<string, ProfiledKernel[]>();
   for (const kernel of kernels) {
+    if (phase !== null && kernel.phase !== phase) continue;
     const key = keyOf(kernel);
     const group = groups.get(key);
     if (group) group.push(kernel);
@@ -129,6 +131,14 @@ export function costOfNodes(
     costs.set(name, { micros: time, share, bytes, dispatches, phases, sharedWith });
   }
   return costs;
+}
+
+/** Share of the time that kernels take which work for some node of the model; the rest is loss and update. */
+export function shareOfModel({ kernels }: StepProfile, modelNodes: Iterable<string>): number {
+  const model = new Set(modelNodes);
+  const all = micros(kernels);
+  const own = micros(kernels.filter((kernel) => nodesOf(kernel).some((name) => model.has(name))));
+  return all > 0 ? own / all : 0;
 }
 
 function micros(kernels: readonly ProfiledKernel[]): number {

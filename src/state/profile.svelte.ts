@@ -4,11 +4,10 @@
  */
 import { AppError } from '../core/errors';
 import type { TrainEvent } from '../protocol/api';
-import type { BlueprintConfig, Id, Project, Run } from '../protocol/entities';
+import type { BlueprintConfig, ExecutorChoice, Id, Project, Run } from '../protocol/entities';
 import type { GraphSource } from '../protocol/graph-view';
 import type { RunProfile } from '../protocol/profile';
 import { costOfNodes } from '../profiling/sums';
-import type { NodeCost } from '../profiling/sums';
 import type { ProfileHandle } from '../services/profile';
 import type { Runs } from './runs.svelte';
 import type { Studio } from './studio';
@@ -40,7 +39,8 @@ export class Profile {
   #phase = $state<string | null>(null);
   #error = $state.raw<unknown>(null);
   /** Devices, as projects name them, that turned out to have no clock for kernels. */
-  #clockless = $state.raw<ReadonlySet<string>>(new Set());
+  #clockless = $state.raw<readonly ExecutorChoice[]>([]);
+  #wanted: string | null = null;
   measure = $state<Measure | null>(null);
 
   constructor(studio: Studio, runs: Runs, training: Training, project: () => Project) {
@@ -82,7 +82,7 @@ export class Profile {
       return live.canProfile ? 'ready' : 'no-clock';
     }
     if (!blueprint || !training || target === null) return 'no-model';
-    if (this.#clockless.has(executor)) return 'no-clock';
+    if (this.#clockless.includes(executor)) return 'no-clock';
     return blueprint.kind === 'pretrained' ? 'pretrained' : 'ready';
   }
 
@@ -138,7 +138,7 @@ export class Profile {
 
   #fail(error: unknown): void {
     if (error instanceof AppError && error.code === 'training/no-profile') {
-      this.#clockless = new Set([...this.#clockless, this.#project().executor]);
+      this.#clockless = [...this.#clockless, this.#project().executor];
     } else this.#error = error;
   }
 
@@ -151,8 +151,20 @@ export class Profile {
     return JSON.stringify(source.blueprint) === JSON.stringify(kept.blueprint);
   }
 
-  readonly costs = $derived.by((): ReadonlyMap<string, NodeCost> => {
-    const kept = this.#kept;
-    return kept ? costOfNodes(kept.step, kept.modelNodes) : new Map();
-  });
+  /** By node of the profiled model. */
+  readonly costs = $derived.by(
+    () => this.#kept && costOfNodes(this.#kept.step, this.#kept.modelNodes),
+  );
+
+  /** Lets the graph viewer, which is opened next, begin with this graph, coloured by time. */
+  showOn(choice: string): void {
+    this.measure = 'time';
+    this.#wanted = choice;
+  }
+
+  takeWanted(): string | null {
+    const wanted = this.#wanted;
+    this.#wanted = null;
+    return wanted;
+  }
 }

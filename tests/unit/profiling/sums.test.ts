@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { memoryTimeline } from '../../../src/profiling/memory';
 import { median, mergeSteps } from '../../../src/profiling/merge';
-import { byNode, byOperator, costOfNodes, totals } from '../../../src/profiling/sums';
+import { byNode, byOperator, costOfNodes, shareOfModel, totals } from '../../../src/profiling/sums';
 import { KERNELS, PROFILE, STEP } from '../../support/profiles';
 
 const scaled = (factor: number, change: Partial<typeof STEP> = {}): typeof STEP => ({
@@ -95,6 +95,14 @@ describe('sums of a step', () => {
     ]);
   });
 
+  it('of one phase keep their share of the whole', () => {
+    expect(byNode(STEP, 'backward').map(({ key, share }) => [key, share])).toEqual([
+      ['dense1.gemm, dense1.relu', 0.38],
+      ['output.gemm', 0.2],
+    ]);
+    expect(byOperator(STEP, 'update').map(({ key }) => key)).toEqual(['AdamW']);
+  });
+
   it('never say that the device was busier than the step was long', () => {
     expect(totals({ ...STEP, stepMicros: 500 }).busy).toBe(1);
   });
@@ -112,6 +120,11 @@ describe('cost of the model’s nodes', () => {
       sharedWith: ['dense1.gemm'],
     });
     expect(costs.get('output.gemm')).toMatchObject({ micros: 300, sharedWith: [] });
+  });
+
+  it('leaves loss and update out', () => {
+    expect(shareOfModel(STEP, PROFILE.modelNodes)).toBe(0.98);
+    expect(shareOfModel(scaled(0), PROFILE.modelNodes)).toBe(0);
   });
 
   it('knows nothing of nodes that no kernel works for', () => {
