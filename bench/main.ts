@@ -1,73 +1,76 @@
-/** The bench page: one contender and one task at a time, called by tools/bench.mjs. */
-import { describeAdapter } from '../src/engine/device';
-import { taskOf } from './task';
-import type { Contender, Task, TaskName } from './task';
+/** The bench page: holds one contender at a task, and works when tools/bench.mjs says so. */
+import { describeAdapter, isSoftware } from '../src/engine/device';
+import { nativeModel, nativeOperator } from './native';
+import { modelOf, operatorTask } from './tasks';
+import type { Backend, Contender, Library, Sizes } from './tasks';
 
-type Library = 'ours' | 'tfjs' | 'jax-js';
-type Backend = 'webgpu' | 'wasm';
-
-interface Limits {
-  readonly warmUp: number;
-  readonly steps: number;
-  /** Fewer steps where they take longer than this together. */
-  readonly milliseconds: number;
-}
-
-interface Row {
-  readonly version: string;
-  readonly stepMs: number;
-  readonly steps: number;
-  readonly examplesPerSecond: number;
-  /** After exactly ten steps, or after all where there were fewer. */
-  readonly loss: number;
-  readonly lossStep: number;
-}
-
-const LOSS_STEP = 10;
+let contender: Contender | undefined;
 
 // Each library is loaded only on the page that runs it.
-async function contenderOf(library: Library, task: Task, backend: Backend): Promise<Contender> {
-  if (library === 'ours') return (await import('./ours')).ours(task, backend);
-  if (library === 'tfjs') return (await import('./tfjs')).stockTfjs(task, backend);
-  return (await import('./jax')).jaxJs(task, backend);
-}
-
-async function bench(
+async function contenderOf(
   library: Library,
   backend: Backend,
-  name: TaskName,
-  limits: Limits,
-): Promise<Row> {
-  const task = taskOf(name);
-  const contender = await contenderOf(library, task, backend);
-  const times: number[] = [];
-  const losses: number[] = [];
-  const end = performance.now() + limits.milliseconds;
-  for (let step = 0; step < limits.warmUp + limits.steps; step++) {
-    const start = performance.now();
-    losses.push(await contender.step());
-    if (step >= limits.warmUp) times.push(performance.now() - start);
-    if (times.length > 0 && losses.length >= LOSS_STEP && performance.now() > end) break;
-    if (performance.now() > end + limits.milliseconds && times.length > 0) break;
+  task: string,
+  sizes: Sizes,
+): Promise<Contender> {
+  const model = modelOf(task);
+  if (library === 'ours') {
+    const { oursModel, oursOperator } = await import('./ours');
+    return model ? oursModel(model, backend) : oursOperator(operatorTask(task, sizes), backend);
   }
-  times.sort((a, b) => a - b);
-  const stepMs = times[times.length >> 1] ?? NaN;
-  const lossStep = Math.min(LOSS_STEP, losses.length);
+  if (library === 'tfjs') {
+    const { tfjsModel, tfjsOperator } = await import('./tfjs');
+    return model ? tfjsModel(model, backend) : tfjsOperator(operatorTask(task, sizes), backend);
+  }
+  const { jaxModel, jaxOperator } = await import('./jax');
+  return model ? jaxModel(model, backend) : jaxOperator(operatorTask(task, sizes), backend);
+}
+
+async function timed(times: number): Promise<{ milliseconds: number; value: number }> {
+  if (!contender) throw new Error('This page holds no contender.');
+  const start = performance.now();
+  const value = await contender.run(times);
+  return { milliseconds: (performance.now() - start) / times, value };
+}
+
+/** `task`: a model's name, or that of an operator. */
+async function open(
+  library: Library,
+  backend: Backend,
+  task: string,
+  sizes: Sizes,
+): Promise<string> {
+  contender = await contenderOf(library, backend, task, sizes);
+  return contender.version;
+}
+
+async function describe() {
+  const adapter =
+    (await (navigator as { gpu?: GPU }).gpu?.requestAdapter({
+      powerPreference: 'high-performance',
+    })) ?? null;
   return {
-    version: contender.version,
-    stepMs,
-    steps: times.length,
-    examplesPerSecond: (task.batch / stepMs) * 1e3,
-    loss: losses[lossStep - 1] ?? NaN,
-    lossStep,
+    device: adapter === null ? 'no WebGPU' : describeAdapter(adapter.info),
+    software: adapter === null || isSoftware(adapter.info),
+    features: [...(adapter?.features ?? [])].sort(),
+    cores: navigator.hardwareConcurrency,
+    isolated: crossOriginIsolated,
+    userAgent: navigator.userAgent,
   };
 }
 
-async function device(): Promise<string> {
-  const adapter = (await (navigator as { gpu?: GPU }).gpu?.requestAdapter()) ?? null;
-  const gpu = adapter === null ? 'no WebGPU' : describeAdapter(adapter.info);
-  return `${gpu}; ${navigator.hardwareConcurrency} cores; ${crossOriginIsolated ? 'isolated' : 'not isolated'}`;
+/** The same work as a plain ONNX file with its inputs, for a runtime outside the browser. */
+function native(task: string, sizes: Sizes) {
+  const model = modelOf(task);
+  return model ? nativeModel(model) : nativeOperator(operatorTask(task, sizes));
 }
 
-Object.assign(globalThis, { bench, device });
+function facts(task: string, sizes: Sizes) {
+  const model = modelOf(task);
+  if (model) return { title: model.title, examples: model.batch, operations: 0 };
+  const { title, floatingPointOperations: operations } = operatorTask(task, sizes);
+  return { title, examples: 0, operations };
+}
+
+Object.assign(globalThis, { bench: { open, timed, describe, native, facts } });
 document.body.dataset.ready = 'true';

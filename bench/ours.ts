@@ -1,10 +1,12 @@
-/** Terrarium's own executors on the graph that training really runs. */
-import type { Executor } from '../src/engine/executor';
-import { buildTrainingGraph } from '../src/training/training-graph';
-import { BETA1, BETA2, EPSILON, LEARNING_RATE } from './task';
-import type { Contender, Task } from './task';
+/** Terrarium's own executors, on the graph that training really runs. */
+import type { Executor, Feed, Program, StateSpec } from '../src/engine/executor';
+import type { Graph } from '../src/onnx/graph';
+import { batchOf, feedsOf, trainingOf } from './models';
+import type { Model } from './models';
+import { operatorGraph } from './tasks';
+import type { Backend, Contender, OperatorTask } from './tasks';
 
-async function executorOf(backend: 'webgpu' | 'wasm'): Promise<Executor> {
+async function executorOf(backend: Backend): Promise<Executor> {
   if (backend === 'webgpu') {
     const { createWebgpuExecutor } = await import('../src/engine/webgpu/executor');
     return createWebgpuExecutor();
@@ -13,34 +15,65 @@ async function executorOf(backend: 'webgpu' | 'wasm'): Promise<Executor> {
   return createWasmExecutor();
 }
 
-export async function ours(task: Task, backend: 'webgpu' | 'wasm'): Promise<Contender> {
+interface Wanted {
+  readonly graph: Graph;
+  readonly specs: readonly StateSpec[];
+  readonly values: ReadonlyMap<string, Float32Array>;
+  readonly updates: ReadonlyMap<string, string>;
+  readonly outputs: readonly string[];
+}
+
+async function compiled(executor: Executor, wanted: Wanted): Promise<Program> {
+  const { graph, specs, values, updates, outputs } = wanted;
+  const state = await executor.createState(specs);
+  await state.write(values);
+  return executor.compile(graph, state, { updates, outputs });
+}
+
+export async function oursModel(model: Model, backend: Backend): Promise<Contender> {
   const executor = await executorOf(backend);
-  const training = buildTrainingGraph(task.graph, {
-    task: 'classification',
-    loss: 'softmax-ce',
-    batchSize: task.batch,
-    optimiser: { kind: 'adam', beta1: BETA1, beta2: BETA2, epsilon: EPSILON },
-  });
-  const state = await executor.createState(training.stateSpecs);
-  await state.write(training.initialState);
-  const { updates, outputs } = training;
-  const program = await executor.compile(training.graph, state, { updates, outputs });
-  const feeds = new Map<string, Float32Array | Int32Array>([
-    ['features', task.features],
-    ['labels', task.labels],
-    ['sample_weight', new Float32Array(task.batch).fill(1)],
-    ['learning_rate', Float32Array.of(LEARNING_RATE)],
-    ['clip_norm', Float32Array.of(0)],
-  ]);
-  let count = 0;
+  const { graph, stateSpecs: specs, initialState: values, updates } = trainingOf(model);
+  const outputs = ['loss_numerator', 'loss_denominator'];
+  const program = await compiled(executor, { graph, specs, values, updates, outputs });
+  const feeds = feedsOf(model, 1, batchOf(model));
+  const step: Feed = Float32Array.of(0);
+  feeds.set('step', step);
   return {
     version: executor.planId,
-    async step() {
-      feeds.set('step', Float32Array.of(++count));
-      const result = await program.step(feeds).read();
-      return (
-        (result.get('loss_numerator')?.[0] ?? NaN) / (result.get('loss_denominator')?.[0] ?? NaN)
-      );
+    async run(times) {
+      let loss = NaN;
+      for (let index = 0; index < times; index++) {
+        step[0] = (step[0] ?? 0) + 1;
+        const result = await program.step(feeds).read();
+        const [numerator = NaN] = result.get('loss_numerator') ?? [];
+        const [denominator = NaN] = result.get('loss_denominator') ?? [];
+        loss = numerator / denominator;
+      }
+      return loss;
+    },
+  };
+}
+
+export async function oursOperator(task: OperatorTask, backend: Backend): Promise<Contender> {
+  const executor = await executorOf(backend);
+  const { graph, outputs } = operatorGraph(task);
+  // Operands live on the device, like those of the others.
+  const program = await compiled(executor, {
+    graph,
+    specs: task.inputs.map(({ name, dims }) => ({ name, dims })),
+    values: new Map(task.inputs.map(({ name, data }) => [name, data])),
+    updates: new Map(),
+    outputs,
+  });
+  return {
+    version: executor.planId,
+    async run(times) {
+      let sum = NaN;
+      for (let index = 0; index < times; index++) {
+        const result = await program.step(new Map()).read();
+        sum = outputs.reduce((all, name) => all + (result.get(name)?.[0] ?? NaN), 0);
+      }
+      return sum;
     },
   };
 }
