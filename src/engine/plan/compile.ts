@@ -4,7 +4,7 @@
  */
 import { AppError, invariant } from '../../core/errors';
 import { sizeOf } from '../../core/dtype';
-import type { Graph, Tensor } from '../../onnx/graph';
+import type { Graph } from '../../onnx/graph';
 import type { DeviceTensor, DeviceTraits, LoweringContext } from '../../ops/lowering/plan';
 import type { CompileOptions } from '../executor';
 import { isOptimiser, readOptimiser } from '../optimiser';
@@ -12,6 +12,7 @@ import { analyse, nodesFor } from '../plan';
 import type { Analysis } from '../plan';
 import { originsOf, rolesOf } from '../roles';
 import type { NodeRole } from '../roles';
+import { deviceArray } from './device-array';
 import { fuse } from './fuse';
 import type { Fused, Group } from './fuse';
 import { KernelList } from './kernels';
@@ -35,8 +36,6 @@ export interface PlanRequest {
   readonly traits: DeviceTraits;
   /** Most bytes of one binding. */
   readonly bindingBytes: number;
-  /** A constant's numbers as the device holds them. */
-  readonly deviceArray: (name: string, tensor: Tensor) => Float32Array | Int32Array;
   readonly variants?: Variants;
 }
 
@@ -82,7 +81,7 @@ interface Lowered {
   readonly roles: ReadonlyMap<string, NodeRole>;
 }
 
-function lower({ graph, state, options, traits, deviceArray, variants }: PlanRequest): Lowered {
+function lower({ graph, state, options, traits, variants }: PlanRequest): Lowered {
   const analysis = analyse(graph);
   const { constants, type } = analysis;
   const wanted = [...options.outputs, ...options.updates.values()];

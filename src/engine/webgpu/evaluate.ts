@@ -16,7 +16,7 @@ import type { GpuDevice } from '../device';
 import type { Feeds } from '../executor';
 import { bindInputs } from '../evaluate';
 import type { Tensors } from '../evaluate';
-import { deviceArray } from './arrays';
+import { deviceArray } from '../plan/device-array';
 import { expandForPlan, FROM_SHAPES, loweringOf } from '../plan/lowerings';
 import type { WebgpuExecutor } from './executor';
 import type { StepTicket } from './result-ring';

@@ -11,7 +11,6 @@ import type { Tensors } from '../evaluate';
 import { planStep } from '../plan/compile';
 import type { Variants } from '../plan/kernels';
 import { expandForPlan } from '../plan/lowerings';
-import { deviceArray } from './arrays';
 import type { ColdKernels } from './cold';
 import { DeviceMemory } from './device-memory';
 import { evaluateWebgpu } from './evaluate';
@@ -61,7 +60,6 @@ export class WebgpuExecutor implements Executor {
       options,
       traits,
       bindingBytes: bindingBytes(this.gpu),
-      deviceArray,
       ...(variants && { variants }),
     });
     return StepProgram.compile({
