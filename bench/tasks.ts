@@ -135,11 +135,7 @@ export function operatorGraph(task: OperatorTask): { graph: Graph; outputs: read
   const product = builder.node('Mul', [y, 'g']);
   const loss = builder.node('ReduceSum', [product], { keepdims: attr.int(0) });
   const learned = task.inputs.map(({ name }) => name).filter((name) => name !== 'g');
-  const { graph, gradients } = differentiate(
-    builder.build(),
-    { numerator: loss, denominator: builder.scalar(1) },
-    learned,
-  );
+  const { graph, gradients } = differentiate(builder.build(), { numerator: loss }, learned);
   return withProbes(
     GraphBuilder.from(graph, { dropOutputs: true }),
     learned.map((name) => gradients.get(name) ?? ''),

@@ -163,11 +163,15 @@ async function enter(browser, address, { library, backend }, task, sizes) {
 const turnsOf = (milliseconds) => Math.max(1, Math.min(100, Math.round(TURN / milliseconds)));
 
 async function enterNative(page, task, sizes) {
-  const { version, timed, close } = await openNative(page, task, sizes);
-  await timed(2);
-  const { milliseconds } = await timed(1);
-  const entry = { library: 'native', backend: 'processor', version, times: [] };
-  return { entry, turn: turnsOf(milliseconds), timed, close };
+  const entry = { library: 'native', backend: 'processor', times: [] };
+  try {
+    const { version, timed, close } = await openNative(page, task, sizes);
+    await timed(2);
+    const { milliseconds } = await timed(1);
+    return { entry: { ...entry, version }, turn: turnsOf(milliseconds), timed, close };
+  } catch (error) {
+    return { entry: { ...entry, error: plainMessage(error) } };
+  }
 }
 
 function plainMessage(error) {
