@@ -5,6 +5,7 @@
  *   arXiv 2307.08691): keys go by in tiles, and what was summed is rescaled whenever a larger score comes.
  */
 import { f32 } from '../lowering/address';
+import type { PlanBuilder } from '../lowering/plan';
 import type { AttentionSizes } from './settings';
 
 export interface DeviceAttention extends AttentionSizes {
@@ -57,9 +58,35 @@ const TILES: readonly Tile[] = [
   { own: 8, other: 8 },
 ];
 
-/** The largest tile whose memory a workgroup may have; undefined where none fits. */
-export function tileFor(bytes: number, floats: (tile: Tile) => number): Tile | undefined {
-  return TILES.find((tile) => 4 * floats(tile) <= bytes);
+/**
+ * Which tile the kernel works with; undefined where a thread shall do by itself. The largest that fits is fixed.
+ * @param floats memory that a workgroup needs for a tile
+ */
+export function chooseTile(
+  plan: PlanBuilder,
+  family: string,
+  of: DeviceAttention,
+  floats: (tile: Tile) => number,
+): Tile | undefined {
+  const { batch, queryHeads, queries, keys, size, causal } = of;
+  const fitting = tilesThatFit(plan, floats);
+  const name = ({ own, other }: Tile) => `${own}x${other}`;
+  const [largest] = fitting;
+  const chosen = plan.choose(
+    family,
+    [batch * queryHeads, queries, keys, size, causal ? 1 : 0],
+    ['threads', ...fitting.map(name)],
+    plan.traits.software || largest === undefined ? 'threads' : name(largest),
+  );
+  return fitting.find((tile) => name(tile) === chosen);
+}
+
+export function tilesThatFit(
+  { traits }: PlanBuilder,
+  floats: (tile: Tile) => number,
+): readonly Tile[] {
+  if (traits.workgroupThreads < THREADS) return [];
+  return TILES.filter((tile) => 4 * floats(tile) <= traits.workgroupBytes);
 }
 
 /** Rows of `width` numbers, one apart from each other in memory banks. */

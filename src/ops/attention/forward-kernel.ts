@@ -12,11 +12,12 @@ import {
   CLOSED,
   SIDE,
   THREADS,
+  chooseTile,
   keyHead,
   loadTile,
   padded,
   rowFunctions,
-  tileFor,
+  tilesThatFit,
   times,
 } from './device-layout';
 import type { DeviceAttention, Tile } from './device-layout';
@@ -32,7 +33,7 @@ const WIDEST = 256;
 /** Whether these kernels can do it on this device. */
 export function forwardFits(plan: PlanBuilder, of: DeviceAttention): boolean {
   if (Math.max(of.size, of.valueSize) > WIDEST) return false;
-  return plan.traits.software || tileFor(plan.traits.workgroupBytes, floatsOf(of)) !== undefined;
+  return plan.traits.software || tilesThatFit(plan, floatsOf(of)).length > 0;
 }
 
 export function attentionForward(
@@ -41,15 +42,11 @@ export function attentionForward(
   inputs: readonly DeviceTensor[],
   outputs: readonly StaticType[],
 ): readonly DeviceTensor[] {
-  const { batch, queryHeads, queries, keys, size, causal } = of;
-  const tile = tileFor(plan.traits.workgroupBytes, floatsOf(of));
-  const variants = tile === undefined ? (['threads'] as const) : (['threads', 'tiles'] as const);
-  const fixed = plan.traits.software || tile === undefined ? 'threads' : 'tiles';
-  const sizes = [batch * queryHeads, queries, keys, size, causal ? 1 : 0];
-  const form = plan.choose('Attention', sizes, variants, fixed);
+  const { batch, queryHeads, queries } = of;
+  const tile = chooseTile(plan, 'Attention', of, floatsOf(of));
   const common = { label: 'Attention', inputs, outputs };
   const sums = outputs.length > 1;
-  if (form === 'threads' || tile === undefined) {
+  if (tile === undefined) {
     return plan.kernel({
       ...common,
       declarations: rowFunctions(of),
@@ -176,14 +173,14 @@ ${each(columns, (a, c) => {
     workgroupBarrier();
 ${loadTile('kv_tile', { rows: other, width: valueSize, from: 'j0', limit: keys, slot: 2, address: (t) => `v_row(bk, ${t})` })}
     if (local < ${own}) {
-      let from = local * ${padded(other)};
+      let first = local * ${padded(other)};
       let before = row_top[local];
       var top = before;
-      for (var j = 0; j < ${other}; j++) { top = max(top, p_tile[from + j]); }
+      for (var j = 0; j < ${other}; j++) { top = max(top, p_tile[first + j]); }
       var total = 0.0;
       for (var j = 0; j < ${other}; j++) {
-        let p = exp(p_tile[from + j] - top);
-        p_tile[from + j] = p;
+        let p = exp(p_tile[first + j] - top);
+        p_tile[first + j] = p;
         total += p;
       }
       let shrink = exp(before - top);
