@@ -6,6 +6,7 @@ import { AppError } from '../core/errors';
 import { fillDropoutMask } from '../core/philox';
 import type { Feeds, Program, Ticket } from '../engine/executor';
 import type { MetricPoint, TrainingConfig } from '../protocol/entities';
+import { isSum } from './accumulate';
 import type { Batch, BatchCursor } from './batch-source';
 import { Flight } from './flight';
 import type { Arrival } from './flight';
@@ -31,6 +32,8 @@ export class Course {
   readonly #pointEvery: number;
   readonly #flight: Flight;
   readonly #skips = new Skips();
+  /** State entries that outlive a step. */
+  readonly #kept: readonly string[];
   readonly #masks: readonly { readonly mask: MaskInput; readonly data: Float32Array[] }[];
   readonly #lost: Promise<never>;
   readonly #curve: MetricPoint[] = [];
@@ -75,6 +78,7 @@ export class Course {
       );
     });
     this.#lost.catch(() => undefined);
+    this.#kept = request.state.specs.map(({ name }) => name).filter((name) => !isSum(name));
     this.#flight = new Flight(this.guard, (batch) => request.batches.release(batch));
   }
 
@@ -265,7 +269,8 @@ export class Course {
     this.#addPoint({ step: this.step, epoch, series: 'validation', loss, metric });
     if (this.#best === null || loss < this.#best.loss) {
       await this.guard(state.snapshot());
-      const tensors = this.#request.checkpoint === null ? null : await this.guard(state.read());
+      const tensors =
+        this.#request.checkpoint === null ? null : await this.guard(state.read(this.#kept));
       this.#best = { tensors, loss, epoch, metric };
       this.#bestCounts = reading.kind === 'regression' ? { total } : { correct, total };
       this.#withoutGain = 0;
@@ -288,7 +293,7 @@ export class Course {
     await checkpoint.save({
       step,
       epoch: Math.floor(step / this.#perEpoch),
-      state: await this.guard(state.read()),
+      state: await this.guard(state.read(this.#kept)),
       best: this.#best?.tensors ?? null,
       loop: this.#loopState(),
     });
@@ -337,7 +342,7 @@ export class Course {
       seconds: this.seconds,
       examplesPerSecond: this.#examplesPerSecond(),
       best: { epoch: best.epoch, loss: best.loss, metric: best.metric, ...this.#bestCounts },
-      state: await this.guard(state.read()),
+      state: await this.guard(state.read(this.#kept)),
     };
   }
 

@@ -2,43 +2,46 @@
  * Everything a run needs on its device, made from its configuration: forward graph, training and validation
  * programs over one State. Used by the train worker and by tests, on any executor.
  */
-import { buildBlueprint } from '../blueprints/build';
-import { invariant } from '../core/errors';
 import { sizeOf } from '../core/dtype';
-import type { Executor, Program, State } from '../engine/executor';
+import type {
+  CompileOptions,
+  Executor,
+  PlanChoice,
+  Precision,
+  Program,
+  State,
+} from '../engine/executor';
 import type { Graph } from '../onnx/graph';
-import type { Prepared } from '../protocol/api';
-import type { FittedRecipe, RunConfig } from '../protocol/entities';
+import type { OnProgress, Prepared } from '../protocol/api';
+import type { FittedRecipe, Run, RunConfig } from '../protocol/entities';
 import { stepsPerEpoch } from './course';
-import { outputCount } from './lesson';
 import type { Lesson } from './lesson';
 import type { LoopRequest } from './loop-types';
+import { runGraphs } from './run-graphs';
+import type { SessionConfig } from './run-graphs';
 import { learningRateAt } from './schedule';
-import {
-  buildTrainingGraph,
-  buildValidationGraph,
-  FACTORS_INPUT,
-  factorsFeed,
-} from './training-graph';
-import type { MaskSpec } from './training-graph';
+import { FACTORS_INPUT, factorsFeed } from './training-graph';
+import type { MaskSpec, StepGraph } from './training-graph';
 import type { Reading } from './validation';
-
-/**
- * What a graphics processor keeps of the forward pass; a larger step computes some of it twice rather than fail.
- * onnxruntime would find the second computation equal to the first and drop it, so on the processor it is not asked.
- */
-const ACTIVATION_BYTES = 2 ** 30;
 
 export interface Session {
   /** What the run's model will be, with its first weights: `features` to `logits`. */
   readonly forward: Graph;
   readonly state: State;
   readonly train: Program;
+  /** Where gradients are accumulated: what each micro-batch runs before `train` ends the step. */
+  readonly micro: Program | null;
   readonly validate: Program;
   readonly masks: readonly MaskSpec[];
   readonly stepsTotal: number;
   /** Numbers that learn. */
   readonly weights: number;
+  readonly planId: string;
+  /** What it is really computed in. */
+  readonly precision: Precision;
+  readonly microBatch: Run['microBatch'] | null;
+  /** The State that it began with. */
+  readonly initial: ReadonlyMap<string, Float32Array>;
   /** Of a pretrained body. */
   readonly lesson: Lesson | null;
   /** Shares of the learning rate that a step is fed, by input. */
@@ -46,14 +49,15 @@ export interface Session {
   dispose(): void;
 }
 
-type SessionConfig = Pick<RunConfig, 'task' | 'blueprint' | 'training' | 'seed'>;
-
-/** The forward graph of a configuration, with its seeded weights and a symbolic batch. */
-export function forwardGraph(config: SessionConfig, recipe: FittedRecipe): Graph {
-  const { blueprint, training, seed } = config;
-  const outputs = outputCount(training.loss, recipe);
-  invariant(blueprint.kind !== 'pretrained', 'A pretrained body comes with its lesson.');
-  return buildBlueprint(blueprint, { featureDims: recipe.featureDims, outputs, seed });
+/** What the configuration asks for, as far as the executor has it. */
+export function choicesOf(
+  executor: Pick<Executor, 'precisions' | 'plans'>,
+  { precision = 'float32', plan = 'fixed' }: RunConfig['training'],
+): { precision: Precision; plan: PlanChoice } {
+  return {
+    precision: executor.precisions?.includes(precision) ? precision : 'float32',
+    plan: executor.plans?.includes(plan) ? plan : 'fixed',
+  };
 }
 
 /**
@@ -66,53 +70,69 @@ export async function openSession(
   prepared: Pick<Prepared, 'recipe' | 'parts'>,
   lesson: Lesson | null = null,
   looked = false,
+  onProgress: OnProgress = () => undefined,
 ): Promise<Session> {
-  const { task, training } = config;
-  const { loss, optimiser, batchSize, epochs } = training;
-  const forward = lesson?.forward ?? forwardGraph(config, prepared.recipe);
-  const learned = (looked ? lesson?.split?.learned : null) ?? forward;
-  const factors = lesson?.factors ?? null;
-  const taught = lesson ? { trainable: lesson.trainable, batchNorm: lesson.batchNorm } : {};
-  const options = { task, loss, batchSize, ...taught };
-  const learning = buildTrainingGraph(learned, {
-    ...options,
-    optimiser,
-    withFactors: factors !== null,
-    ...(executor.name === 'webgpu' && { activationBytes: ACTIVATION_BYTES }),
-  });
-  const judging = buildValidationGraph(learned, options);
+  const { batchSize, epochs } = config.training;
+  const choices = choicesOf(executor, config.training);
+  const { precision } = choices;
+  const { name } = executor;
+  const { recipe, parts } = prepared;
+  const graphs = runGraphs({ config, recipe, executor: name, precision, lesson, looked });
+  const { forward, learned, learning, judging, rows } = graphs;
   const state = await executor.createState(learning.stateSpecs);
-  await state.write(learning.initialState);
-  const train = await executor.compile(learning.graph, state, {
-    updates: learning.updates,
-    outputs: learning.outputs,
-  });
-  const validate = await executor.compile(judging.graph, state, {
-    updates: new Map(),
-    outputs: judging.outputs,
-  });
-  const sizes = learning.weights.map((name) => sizeOf(learned.initializers.get(name)?.dims ?? [0]));
-  return {
-    forward,
-    state,
-    train,
-    validate,
-    masks: learning.masks,
-    stepsTotal: stepsPerEpoch(prepared.parts.train, batchSize) * epochs,
-    weights: sizes.reduce((sum, size) => sum + size, 0),
-    lesson,
-    rates: (epoch) =>
-      new Map(
-        factors === null
-          ? []
-          : [[FACTORS_INPUT, factorsFeed(learning.weights, factors(epoch))] as const],
-      ),
-    dispose() {
-      train.dispose();
-      validate.dispose();
-      state.dispose();
-    },
+  const programs: Program[] = [];
+  const dispose = (): void => {
+    for (const program of programs) program.dispose();
+    state.dispose();
   };
+  const compile = async (graph: Graph, options: CompileOptions, label: string) => {
+    onProgress({ label });
+    const told = (done: number, total: number): void =>
+      onProgress({ label, done, total, unit: 'items' });
+    const program = await executor.compile(graph, state, { ...options, onProgress: told });
+    programs.push(program);
+    return program;
+  };
+  const learn = ({ graph, updates, outputs }: StepGraph): Promise<Program> =>
+    compile(graph, { updates, outputs, ...choices }, 'Compiling the model');
+  try {
+    await state.write(learning.initialState);
+    const micro = learning.micro && (await learn(learning.micro));
+    const train = await learn(learning);
+    // What is judged is the model as it will be, so in the numbers that it will be run in.
+    const { graph, outputs } = judging;
+    const options = { updates: new Map(), outputs, plan: choices.plan };
+    const validate = await compile(graph, options, 'Compiling the checks');
+    const factors = lesson?.factors ?? null;
+    return {
+      forward,
+      state,
+      train,
+      micro,
+      validate,
+      masks: learning.masks,
+      stepsTotal: stepsPerEpoch(parts.train, batchSize) * epochs,
+      weights: learning.weights.reduce(
+        (sum, weight) => sum + sizeOf(learned.initializers.get(weight)?.dims ?? [0]),
+        0,
+      ),
+      planId: (micro ?? train).planId ?? executor.planId,
+      precision,
+      microBatch: micro && { rows, batchNorm: learning.statistics.length > 0 },
+      initial: learning.initialState,
+      lesson,
+      rates: (epoch) =>
+        new Map(
+          factors === null
+            ? []
+            : [[FACTORS_INPUT, factorsFeed(learning.weights, factors(epoch))] as const],
+        ),
+      dispose,
+    };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
 }
 
 /** The part of a loop's request that follows from the configuration and its session. */
@@ -128,13 +148,14 @@ export function loopBasis(
   | 'reading'
   | 'state'
   | 'train'
+  | 'micro'
   | 'validate'
   | 'masks'
   | 'learningRate'
   | 'rates'
 > {
   const { training, seed } = config;
-  const { state, train, validate, masks, stepsTotal, rates } = session;
+  const { state, train, micro, validate, masks, stepsTotal, rates } = session;
   return {
     training,
     seed,
@@ -142,6 +163,7 @@ export function loopBasis(
     reading: readingOf(training.loss, prepared.recipe),
     state,
     train,
+    micro,
     validate,
     masks,
     learningRate: (step) => learningRateAt(training, step, stepsTotal),

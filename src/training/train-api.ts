@@ -25,7 +25,6 @@ import type { Base } from './base';
 import { Bases } from './bases';
 import type { BaseDependencies } from './bases';
 import { PortBatchSource } from './batch-source';
-import { packTensors, unpackTensors } from './checkpoint';
 import { constantCourse } from './constant';
 import { RunControl } from './control';
 import { FeatureBatches } from './features';
@@ -34,11 +33,12 @@ import type { Lesson } from './lesson';
 import { answersOfBody } from './look';
 import type { OpenedExecutor } from './executors';
 import { train } from './loop';
-import type { LoopCheckpoint, LoopRequest, LoopSummary } from './loop-types';
+import type { LoopRequest, LoopSummary } from './loop-types';
 import { adapterFile, baseOf, pretrainedMethods } from './pretrained-api';
 import { profileAlone } from './profile-alone';
 import { loopBasis, openSession } from './session';
 import type { Session } from './session';
+import { loadCheckpoint, saveCheckpoint } from './stored-run';
 
 /** What training asks of the store. */
 export type TrainStore = Pick<
@@ -106,9 +106,10 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
       const source = new PortBatchSource(batches, config.task === 'classification');
       let session: Session | null = null;
       try {
-        onEvent({ type: 'phase', progress: { label: 'Starting the engine' } });
-        const { executor, label } = await executorNamed(request.executor);
         const phase = (progress: Progress): void => onEvent({ type: 'phase', progress });
+        onEvent({ type: 'state', state: 'preparing' });
+        phase({ label: 'Starting the engine' });
+        const { executor, label } = await executorNamed(request.executor);
         const taught = await lessonFor(request, bases, phase);
         const beforeLooking = performance.now();
         const answers =
@@ -123,22 +124,25 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
             onProgress: phase,
           }));
         const lookingSeconds = answers ? (performance.now() - beforeLooking) / 1000 : 0;
-        phase({ label: 'Compiling the model' });
         const lesson = taught?.lesson ?? null;
-        session = await openSession(executor, config, prepared, lesson, answers !== null);
-        const { planId } = executor;
+        const looked = answers !== null;
+        const own = await openSession(executor, config, prepared, lesson, looked, phase);
+        session = own;
+        const { planId, stepsTotal, weights, precision, microBatch } = own;
         onEvent({
           type: 'started',
           planId,
           label,
-          graphHash: await graphHash(session.forward),
-          stepsTotal: session.stepsTotal,
-          weights: session.weights,
-          canProfile: session.train.profile !== undefined,
+          graphHash: await graphHash(own.forward),
+          stepsTotal,
+          weights,
+          precision,
+          ...(microBatch ? { microBatch } : {}),
+          canProfile: (own.micro ?? own.train).profile !== undefined,
         });
-        control.profiling.modelNodes = session.forward.nodes.map(({ name }) => name);
+        control.profiling.modelNodes = own.forward.nodes.map(({ name }) => name);
         const basis = {
-          ...loopBasis(session, config, prepared),
+          ...loopBasis(own, config, prepared),
           control,
           batches: answers ? new FeatureBatches(source, answers) : source,
         };
@@ -151,15 +155,15 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
                 lookingSeconds,
                 checkpoint: {
                   everySeconds: request.checkpointEverySeconds,
-                  save: (checkpoint) => save(connected(), request, session, planId, checkpoint),
+                  save: (checkpoint) => saveCheckpoint(connected(), request, own, checkpoint),
                 },
-                resumeFrom: resume ? await load(connected(), runId, session) : null,
+                resumeFrom: resume ? await loadCheckpoint(connected(), runId, own) : null,
               },
               onEvent,
             );
         return await finished(
           compileRecipe(prepared.recipe),
-          session,
+          own,
           taught?.base ?? null,
           request,
           summary,
@@ -255,47 +259,4 @@ async function finished(
     examplesPerSecond,
     best,
   };
-}
-
-async function save(
-  store: TrainStore,
-  { runId, executor }: TrainRequest,
-  session: Session | null,
-  planId: string,
-  checkpoint: LoopCheckpoint,
-): Promise<void> {
-  const tensors = session?.state.specs ?? [];
-  const { step, epoch, state, best, loop } = checkpoint;
-  await store.putCheckpoint(
-    { runId, step, epoch, planId, executor, tensors, loop },
-    packTensors(tensors, state),
-    best && packTensors(tensors, best),
-  );
-}
-
-/** The run's last checkpoint; null where it never came to one, and then it begins anew. */
-async function load(
-  store: TrainStore,
-  runId: Id,
-  session: Session,
-): Promise<LoopCheckpoint | null> {
-  const kept = await store.getCheckpoint(runId);
-  if (kept === null) return null;
-  const { step, epoch, loop, tensors } = kept.checkpoint;
-  return {
-    step,
-    epoch,
-    loop,
-    state: inOrderOf(session, unpackTensors(tensors, kept.state)),
-    best: kept.best && inOrderOf(session, unpackTensors(tensors, kept.best)),
-  };
-}
-
-/** Refuses a checkpoint of another model: every entry of the State must be there, in its size. */
-function inOrderOf(
-  session: Session,
-  tensors: Map<string, Float32Array>,
-): Map<string, Float32Array> {
-  packTensors(session.state.specs, tensors);
-  return tensors;
 }

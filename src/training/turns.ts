@@ -3,21 +3,24 @@
  * is more than a small step takes; a message to oneself waits for nothing but what came before it.
  */
 export class Turns {
-  readonly #channel = new MessageChannel();
+  // Two in turn: a port that is sent another message while it delivers one may go on for long before others' come.
+  readonly #channels = [new MessageChannel(), new MessageChannel()] as const;
+  #turn = 0;
   #turned: () => void = () => undefined;
 
   constructor() {
-    this.#channel.port1.onmessage = () => this.#turned();
+    for (const { port1 } of this.#channels) port1.onmessage = () => this.#turned();
   }
 
   next(): Promise<void> {
     return new Promise((resolve) => {
       this.#turned = resolve;
-      this.#channel.port2.postMessage(null);
+      this.#turn = 1 - this.#turn;
+      this.#channels[this.#turn === 0 ? 0 : 1].port2.postMessage(null);
     });
   }
 
   close(): void {
-    this.#channel.port1.close();
+    for (const { port1 } of this.#channels) port1.close();
   }
 }

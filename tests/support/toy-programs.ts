@@ -45,21 +45,33 @@ export interface ToyFaults {
   readonly hangAt?: number;
 }
 
+/** How a program answers. */
+export interface ToyManner {
+  /** Tickets can be waited for without reading, as a device's can. */
+  readonly landing?: () => Promise<void>;
+  /** Further outputs of a step, by its number: in place of or beside the real ones. */
+  readonly says?: (step: number) => readonly (readonly [string, number])[];
+}
+
 /** y = w x + b by gradient descent on half the squared error, with the feeds and outputs of a real program. */
 export class ToyProgram implements Program {
   readonly stats = {};
   inFlight = 0;
   mostInFlight = 0;
   steps = 0;
+  /** Tickets that were read, and how many at once. */
+  reads = 0;
   readonly fed: Feeds[] = [];
   readonly #state: ToyState;
   readonly #learns: boolean;
   readonly #faults: ToyFaults;
+  readonly #manner: ToyManner;
 
-  constructor(state: ToyState, learns: boolean, faults: ToyFaults = {}) {
+  constructor(state: ToyState, learns: boolean, faults: ToyFaults = {}, manner: ToyManner = {}) {
     this.#state = state;
     this.#learns = learns;
     this.#faults = faults;
+    this.#manner = manner;
   }
 
   step(feeds: Feeds): Ticket {
@@ -70,10 +82,20 @@ export class ToyProgram implements Program {
     const result = this.#compute(feeds);
     const step = feeds.get('step')?.[0] ?? 0;
     const hangs = step > 0 && step === this.#faults.hangAt;
+    const { landing, says } = this.#manner;
+    for (const [name, value] of says?.(step) ?? []) result.set(name, Float32Array.of(value));
+    let landed = false;
+    const land = async (): Promise<void> => {
+      if (hangs) await new Promise(() => undefined);
+      await landing?.();
+      if (!landed) this.inFlight--;
+      landed = true;
+    };
     return {
+      ...(landing && { done: land }),
       read: async () => {
-        if (hangs) await new Promise(() => undefined);
-        this.inFlight--;
+        this.reads++;
+        if (!landed) await land();
         return result;
       },
     };

@@ -11,7 +11,7 @@ import type {
 } from '../../../src/training/loop-types';
 import { InMemoryBatches } from '../../support/in-memory-batches';
 import { ToyProgram, ToyState } from '../../support/toy-programs';
-import type { ToyFaults } from '../../support/toy-programs';
+import type { ToyFaults, ToyManner } from '../../support/toy-programs';
 
 const TRAINING: TrainingConfig = {
   epochs: 6,
@@ -48,12 +48,16 @@ interface Harness {
 
 function harness(
   training: Partial<TrainingConfig> = {},
-  options: Partial<LoopRequest> & { faults?: ToyFaults; everySeconds?: number } = {},
+  options: Partial<LoopRequest> & {
+    faults?: ToyFaults;
+    manner?: ToyManner;
+    everySeconds?: number;
+  } = {},
 ): Harness {
-  const { faults, everySeconds = 1e9, ...rest } = options;
+  const { faults, manner, everySeconds = 1e9, ...rest } = options;
   const config = { ...TRAINING, ...training };
   const state = new ToyState();
-  const program = new ToyProgram(state, true, faults);
+  const program = new ToyProgram(state, true, faults, manner);
   const batches = new InMemoryBatches(PARTS, config.batchSize, true);
   const control = new RunControl();
   const saved: LoopCheckpoint[] = [];
@@ -255,10 +259,118 @@ describe('the training loop', () => {
     expect(await failure(request)).toMatchObject({ code: 'engine/device-lost', data: { step: 2 } });
   });
 
-  it('does not wait for a device that is gone', async () => {
+  it('does not wait for a device that is gone, and says so', async () => {
     const lost = new Promise<string>((resolve) => setTimeout(() => resolve('Unplugged.'), 20));
     const { request } = harness({}, { faults: { hangAt: 2 }, lost });
-    expect((await failure(request)).code).toBe('engine/device-lost');
+    const events: LoopEvent[] = [];
+    const error: unknown = await finish(request, (event) => events.push(event)).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({ code: 'engine/device-lost', data: { reason: 'Unplugged.' } });
+    expect(events).toEqual([{ type: 'lost', reason: 'Unplugged.', step: 3 }]);
+  });
+
+  it('never comes to an end on a device that is gone', async () => {
+    const { request, program, state } = harness({ epochs: 2 });
+    const lost = new Promise<string>((resolve) => {
+      state.restore = () => {
+        resolve('Unplugged.');
+        return new Promise(() => undefined);
+      };
+    });
+    expect((await failure({ ...request, lost })).code).toBe('engine/device-lost');
+    expect(program.steps).toBe(6);
+  });
+
+  it('loses no figure of steps that are read later and together', async () => {
+    const expected = await finish(harness({ epochs: 40 }).request);
+    const landing = (): Promise<void> => Promise.resolve();
+    const { request, program, batches } = harness({ epochs: 40 }, { manner: { landing } });
+    const summary = await finish(request);
+    expect(summary.loop.curve).toEqual(expected.loop.curve);
+    expect(summary.state).toEqual(expected.state);
+    expect(program.reads).toBe(120);
+    expect(program.mostInFlight).toBe(2);
+    expect(batches.held).toBe(0);
+  });
+
+  it('has the next batches on their way while steps are under way', async () => {
+    const landing = (): Promise<void> => new Promise(() => undefined);
+    const { request, program, batches } = harness({}, { manner: { landing } });
+    void finish(request);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(program.steps).toBe(2);
+    expect(batches.asked.map(({ epoch, index }) => [epoch, index])).toEqual([
+      [0, 0],
+      [0, 1],
+      [0, 2],
+      [1, 0],
+    ]);
+  });
+
+  it('hears of a stop within a step, though the executor never rests', async () => {
+    const { port1, port2 } = new MessageChannel();
+    const { request, control, program } = harness(
+      { epochs: 1000 },
+      {
+        manner: {
+          says: (step) => {
+            if (step === 7) port1.postMessage('stop');
+            return [];
+          },
+        },
+      },
+    );
+    port2.onmessage = () => control.stop();
+    try {
+      const { status, stepsDone } = await finish(request);
+      expect(status).toBe('stopped');
+      expect(stepsDone).toBeLessThanOrEqual(8);
+      expect(program.steps).toBe(stepsDone);
+    } finally {
+      port1.close();
+    }
+  });
+
+  it('counts the steps that were skipped, through a checkpoint too', async () => {
+    const says = (step: number) => {
+      const skipped = [2, 3, 9].includes(step);
+      const used = { 2: 8, 3: 4 }[step] ?? (step < 4 ? 8 : 2);
+      const norm = [['grad_norm', skipped ? Infinity : 1] as const];
+      const loss = skipped ? [['loss_numerator', NaN] as const] : [];
+      return [...norm, ...loss, ['loss_scale/used', used] as const];
+    };
+    const first = harness({ epochs: 4 }, { manner: { says }, everySeconds: 0 });
+    const events: LoopEvent[] = [];
+    const summary = await finish(first.request, (event) => events.push(event));
+    expect(summary.loop.skipped).toEqual({ count: 3, steps: [2, 3, 9], lossScale: 2 });
+    const points = events.flatMap((event) => (event.type === 'points' ? [event] : []));
+    expect(points[0]?.skipped).toEqual({ count: 2, steps: [2, 3], lossScale: 2 });
+    // The loss of a skipped step is no number, and the curve has none of it.
+    expect(summary.loop.curve.every(({ loss }) => Number.isFinite(loss))).toBe(true);
+    const resumeFrom = first.saved.find(({ step }) => step === 5) ?? null;
+    expect(resumeFrom?.loop.skipped).toEqual({ count: 2, steps: [2, 3], lossScale: 2 });
+    const second = harness({ epochs: 4 }, { manner: { says }, resumeFrom });
+    expect((await finish(second.request)).loop).toMatchObject({
+      curve: summary.loop.curve,
+      skipped: summary.loop.skipped,
+    });
+  });
+
+  it('gives up on overflow only when the scale cannot become smaller', async () => {
+    const overflows = (scaleOf: (step: number) => number) => (step: number) =>
+      [
+        ['grad_norm', Infinity],
+        ['loss_scale/used', scaleOf(step)],
+      ] as const;
+    const falling = overflows((step) => Math.max(1, 2 ** (9 - step)));
+    const { request, program } = harness({ epochs: 30 }, { manner: { says: falling } });
+    const error = await failure(request);
+    expect(error).toMatchObject({ code: 'training/diverged', data: { step: 9 } });
+    expect(error.message).toContain('float32');
+    expect(program.steps).toBeGreaterThanOrEqual(9);
+    const enough = harness({ epochs: 3 }, { manner: { says: overflows(() => 2) } });
+    expect((await finish(enough.request)).loop.skipped?.count).toBe(9);
   });
 
   it('refuses a split without validation rows', async () => {

@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { compileRecipe } from '../../../src/data/recipe/compile';
 import { createReferenceExecutor } from '../../../src/engine/reference/executor';
 import { writeModel } from '../../../src/onnx/writer';
+import type { Executor } from '../../../src/engine/executor';
 import type { FittedRecipe, RunConfig } from '../../../src/protocol/entities';
 import { assembleModel } from '../../../src/training/assemble';
-import { forwardGraph } from '../../../src/training/session';
+import { forwardGraph } from '../../../src/training/run-graphs';
 import { BLOB_CONFIG, BLOB_RECIPE, BLOB_TRAINING, blobs } from '../../support/blobs';
 import { trainBlobs } from '../../support/run-loop';
 
@@ -26,6 +27,72 @@ describe('a run on the reference executor', () => {
     expect(resumed.summary.state).toEqual(summary.state);
     expect(resumed.summary.loop.curve).toEqual(summary.loop.curve);
     expect(resumed.summary.best).toEqual(summary.best);
+  });
+});
+
+const parted = (accumulate: number) => ({
+  ...BLOB_CONFIG,
+  training: { ...BLOB_TRAINING, accumulate },
+});
+
+describe('a run whose batches come in parts', () => {
+  it('learns what it learns from whole batches', async () => {
+    const whole = await trainBlobs(createReferenceExecutor());
+    const { summary } = await trainBlobs(createReferenceExecutor(), parted(4));
+    expect(summary.best.correct).toBe(whole.summary.best.correct);
+    whole.summary.loop.curve.forEach((point, i) => {
+      const own = summary.loop.curve[i];
+      expect(own).toMatchObject({ step: point.step, series: point.series });
+      expect(Math.abs((own?.loss ?? NaN) - point.loss)).toBeLessThan(1e-4);
+    });
+    // Nothing of a step is left over for the next one to be kept.
+    expect([...summary.state.keys()]).toEqual([...whole.summary.state.keys()]);
+  });
+
+  it('resumes bit-equal to one that was never interrupted', async () => {
+    const { summary, checkpoints } = await trainBlobs(createReferenceExecutor(), parted(2));
+    const checkpoint = checkpoints.find(({ step }) => step === 23);
+    expect([...(checkpoint?.state.keys() ?? [])].some((name) => name.endsWith('/sum'))).toBe(false);
+    const resumed = await trainBlobs(createReferenceExecutor(), parted(2), checkpoint ?? null);
+    expect(resumed.summary.state).toEqual(summary.state);
+    expect(resumed.summary.loop.curve).toEqual(summary.loop.curve);
+  });
+
+  it('is refused where they are not equal, with what would do', async () => {
+    await expect(trainBlobs(createReferenceExecutor(), parted(3))).rejects.toMatchObject({
+      code: 'training/accumulate',
+      message: expect.stringContaining('2, 4, 8, 16 parts') as string,
+    });
+  });
+});
+
+/** The reference executor as one that has float16: its arithmetic is the same, and only the loss scale is added. */
+function scaling(): Executor {
+  return { ...createReferenceExecutor(), precisions: ['float32', 'float16'] };
+}
+const HALF = {
+  ...BLOB_CONFIG,
+  training: { ...BLOB_TRAINING, precision: 'float16', accumulate: 2 },
+} as const;
+
+describe('a run in float16', () => {
+  it('keeps its loss scale, also through a checkpoint', async () => {
+    const { summary, checkpoints } = await trainBlobs(scaling(), HALF);
+    expect(summary.loop.skipped).toEqual({ count: 0, steps: [], lossScale: 2 ** 16 });
+    const checkpoint = checkpoints.find(({ step }) => step === 23);
+    expect(checkpoint?.state.get('loss_scale/good')).toEqual(Float32Array.of(23));
+    const resumed = await trainBlobs(scaling(), HALF, checkpoint ?? null);
+    expect(resumed.summary.state).toEqual(summary.state);
+    expect(resumed.summary.loop).toMatchObject({
+      curve: summary.loop.curve,
+      skipped: summary.loop.skipped,
+    });
+  });
+
+  it('is one in float32 where the executor has nothing else', async () => {
+    const { summary } = await trainBlobs(createReferenceExecutor(), HALF);
+    expect(summary.loop.skipped).toBeUndefined();
+    expect([...summary.state.keys()]).not.toContain('loss_scale');
   });
 });
 

@@ -131,8 +131,14 @@ describe('the train worker', () => {
     expect(outcome.best.metric).toBeGreaterThan(0.9);
     expect(outcome.signature.outputs.map(({ name }) => name)).toEqual(['probabilities', 'logits']);
     expect(outcome.weights).toBe(2 * 12 + 12 + 12 * 8 + 8 + 8 * 3 + 3);
-    expect(events.map(({ type }) => type).slice(0, 3)).toEqual(['phase', 'phase', 'started']);
-    expect(events.find(({ type }) => type === 'started')).toMatchObject({ stepsTotal: 60 });
+    const started = events.findIndex(({ type }) => type === 'started');
+    expect(events.slice(0, started)).toEqual([
+      { type: 'state', state: 'preparing' },
+      { type: 'phase', progress: { label: 'Starting the engine' } },
+      { type: 'phase', progress: { label: 'Compiling the model' } },
+      { type: 'phase', progress: { label: 'Compiling the checks' } },
+    ]);
+    expect(events[started]).toMatchObject({ stepsTotal: 60, precision: 'float32' });
     expect(recycled()).toBeGreaterThan(50);
     const session = await InferenceSession.create(new Uint8Array(outcome.model));
     const numeric = new Tensor('float32', Float32Array.of(0, 1.5), [1, 2]);
@@ -176,7 +182,7 @@ describe('the train worker', () => {
     const config = { ...CONFIG, training: { ...BLOB_TRAINING, epochs: 5000 } };
     const states: string[] = [];
     const running = api.run({ ...REQUEST, config }, served().port, (event) => {
-      if (event.type !== 'state') return;
+      if (event.type !== 'state' || event.state === 'preparing') return;
       states.push(event.state);
       if (event.state === 'paused') api.resume('r1');
       else api.stop('r1');
