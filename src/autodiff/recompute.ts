@@ -32,7 +32,9 @@ function passOf({ graph, forwardNodes }: Differentiated): Pass {
   const types = inferShapes(graph);
   const forward = graph.nodes.slice(0, forwardNodes);
   const sizes = new Map<string, number>();
-  for (const name of forward.flatMap(({ outputs }) => outputs)) {
+  // A mask is drawn wherever it is read, and kept nowhere.
+  const kept = forward.filter(({ op }) => op !== 'DropoutMask');
+  for (const name of kept.flatMap(({ outputs }) => outputs)) {
     if (name === '') continue;
     const { dtype, dims } = staticType(types, name);
     sizes.set(name, dtype === 'string' ? 0 : sizeOf(dims) * BYTES_PER_ELEMENT[dtype]);

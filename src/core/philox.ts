@@ -172,36 +172,36 @@ export function permutation(n: number, seed: number, purpose: string, epoch: num
   return order;
 }
 
-export interface DropoutMaskOptions {
+/** Where a dropout mask stands among all numbers of a run. */
+export interface MaskOptions {
   /** Share of elements dropped, in [0, 1). */
   readonly ratio: number;
   /** Elements of one example; `out` holds whole rows. */
   readonly rowSize: number;
-  /** 1-based step number. */
-  readonly step: number;
-  readonly seed: number;
-  /** Name of the DropoutTrain node. */
-  readonly name: string;
-  /** Row of the effective batch at which `out` starts; not 0 only under gradient accumulation. */
-  readonly firstRow?: number;
+  /** Words of `dropoutKey`. */
+  readonly key: ArrayLike<number>;
+  /** `purposeHash` of what the mask is for. */
+  readonly purpose: number;
 }
 
 /**
- * Fills a dropout mask: 0 where dropped, else 1 / (1 - ratio). The comparison is of integers, so the mask is
- * the same bits on every machine.
+ * What a step's masks depend on: [seed low, seed high, step (1-based), row of the effective batch at which this part
+ * of it starts; not 0 only under gradient accumulation]. Words as int32, the bits of uint32.
  */
-export function fillDropoutMask(out: Float32Array, options: DropoutMaskOptions): void {
-  const { ratio, rowSize, step, seed, name, firstRow = 0 } = options;
-  if (!(ratio >= 0 && ratio < 1)) {
-    throw new AppError(
-      'random/ratio',
-      `Dropout "${name}" has ratio ${ratio}; it must be at least 0 and below 1.`,
-      { name, ratio },
-    );
-  }
-  const [k0, k1] = seedKey(seed);
-  const purpose = purposeHash(`dropout:${name}`);
-  const threshold = Math.round(ratio * TWO_32);
+export function dropoutKey(seed: number, step: number, firstRow = 0): Int32Array {
+  return Int32Array.of(...seedKey(seed), step, firstRow);
+}
+
+/** Words below it are dropped: the comparison is of integers, so a mask is the same bits on every machine. */
+export function dropoutThreshold(ratio: number): number {
+  return Math.round(ratio * TWO_32);
+}
+
+/** Fills a dropout mask: 0 where dropped, else 1 / (1 - ratio). */
+export function fillMask(out: Float32Array, options: MaskOptions): void {
+  const { ratio, rowSize, key, purpose } = options;
+  const [k0 = 0, k1 = 0, step = 0, firstRow = 0] = Array.from(key);
+  const threshold = dropoutThreshold(ratio);
   const kept = 1 / (1 - ratio);
   const words = new Uint32Array(4);
   for (let start = 0, row = firstRow; start < out.length; start += rowSize, row++) {
@@ -214,4 +214,30 @@ export function fillDropoutMask(out: Float32Array, options: DropoutMaskOptions):
       }
     }
   }
+}
+
+export interface DropoutMaskOptions {
+  readonly ratio: number;
+  readonly rowSize: number;
+  /** 1-based step number. */
+  readonly step: number;
+  readonly seed: number;
+  /** Name of the DropoutTrain node. */
+  readonly name: string;
+  /** Row of the effective batch at which `out` starts; not 0 only under gradient accumulation. */
+  readonly firstRow?: number;
+}
+
+/** The mask of a layer in one step. */
+export function fillDropoutMask(out: Float32Array, options: DropoutMaskOptions): void {
+  const { ratio, rowSize, step, seed, name, firstRow = 0 } = options;
+  if (!(ratio >= 0 && ratio < 1)) {
+    throw new AppError(
+      'random/ratio',
+      `Dropout "${name}" has ratio ${ratio}; it must be at least 0 and below 1.`,
+      { name, ratio },
+    );
+  }
+  const key = dropoutKey(seed, step, firstRow);
+  fillMask(out, { ratio, rowSize, key, purpose: purposeHash(`dropout:${name}`) });
 }

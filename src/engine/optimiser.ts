@@ -6,7 +6,7 @@ import {
   optimiserLayout,
   optimiserSettings,
   optimiserStride,
-  OPTIMISER_HEADER,
+  weightDecays,
 } from '../ops/optimisers/spec';
 import type { OptimiserName, OptimiserSettings } from '../ops/optimisers/spec';
 
@@ -27,6 +27,8 @@ export interface OptimiserPlan {
   readonly learningRate: string;
   readonly step: string;
   readonly clipNorm: string;
+  /** Scalar by which the gradients are divided before anything else; undefined is 1. */
+  readonly lossScale: string | undefined;
   /** Vector with a factor of the learning rate for each weight; undefined where all learn alike. */
   readonly factors: string | undefined;
   readonly weights: readonly OptimisedWeight[];
@@ -34,7 +36,7 @@ export interface OptimiserPlan {
   readonly stepDone: string;
 }
 
-const KINDS: readonly string[] = ['SGD', 'Adam', 'AdamW'] satisfies OptimiserName[];
+const KINDS: readonly string[] = ['SGD', 'Adam', 'AdamW', 'Lion'] satisfies OptimiserName[];
 
 export function isOptimiser(node: Node): boolean {
   return node.domain === TRAINING_DOMAIN && KINDS.includes(node.op);
@@ -44,23 +46,23 @@ export function readOptimiser(node: Node): OptimiserPlan {
   const kind = node.op as OptimiserName;
   const width = optimiserStride(kind);
   const updated = width - 1;
-  const [learningRate = '', step = '', clipNorm = ''] = node.inputs;
-  const rest = node.inputs.slice(OPTIMISER_HEADER);
+  const [learningRate = '', step = '', clipNorm = '', lossScale] = node.inputs;
   const layout = optimiserLayout(node);
   if (!layout || node.outputs.length !== layout.count * updated + 2) {
     throw new AppError(
       'engine/optimiser',
-      `${kind} "${node.name}" has ${rest.length} weight inputs and ${node.outputs.length} outputs, which do not match.`,
+      `${kind} "${node.name}" has ${node.inputs.length} inputs and ${node.outputs.length} outputs, which do not match.`,
     );
   }
   const settings = optimiserSettings(node);
+  const rest = node.inputs.slice(layout.header);
   const weights = Array.from({ length: layout.count }, (_, index): OptimisedWeight => {
     const [weight = '', gradient = '', ...moments] = rest.slice(index * width, (index + 1) * width);
     return {
       weight,
       gradient,
       moments,
-      decays: kind === 'AdamW' && settings.decayMask[index] === 1,
+      decays: weightDecays(node, settings, index),
       outputs: node.outputs.slice(index * updated, (index + 1) * updated),
     };
   });
@@ -70,6 +72,7 @@ export function readOptimiser(node: Node): OptimiserPlan {
     learningRate,
     step,
     clipNorm,
+    lossScale: layout.lossScaled ? lossScale : undefined,
     factors: layout.factors ? node.inputs.at(-1) : undefined,
     weights,
     gradNorm: node.outputs.at(-2) ?? '',

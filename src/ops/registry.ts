@@ -25,6 +25,7 @@ import { convTransposeSpec } from './ConvTranspose/spec';
 import type { OpSpec } from './define';
 import { detSpec } from './Det/spec';
 import { dropoutSpec } from './Dropout/spec';
+import { dropoutMaskSpec } from './DropoutMask/spec';
 import { dropoutTrainSpec } from './DropoutTrain/spec';
 import { binarySpecs } from './elementwise/binary-spec';
 import { unarySpecs } from './elementwise/unary-spec';
@@ -160,6 +161,7 @@ export const ALL_OPS: readonly OpSpec[] = [
   attentionTrainSpec,
   attentionGradSpec,
   gatherGradSpec,
+  dropoutMaskSpec,
   dropoutTrainSpec,
   ...optimiserSpecs,
 ];

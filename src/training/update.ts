@@ -5,6 +5,7 @@ import type { GraphBuilder } from '../onnx/builder';
 import { invariant } from '../core/errors';
 import type { OptimiserConfig } from '../protocol/entities';
 import type { StateSpec } from '../engine/executor';
+import { optimiserStride } from '../ops/optimisers/spec';
 
 /** Nearly the largest float32: below it a number is finite; NaN is not below anything. */
 const FINITE_BOUND = 3.4e38;
@@ -33,7 +34,7 @@ export function guardStatistics(
   }
 }
 
-const NAMES = { sgd: 'SGD', adam: 'Adam', adamw: 'AdamW' } as const;
+const NAMES = { sgd: 'SGD', adam: 'Adam', adamw: 'AdamW', lion: 'Lion' } as const;
 
 /** Weights decay where they are matrices or kernels; biases and norm parameters, which are vectors, do not. */
 function optimiserAttributes(
@@ -44,8 +45,8 @@ function optimiserAttributes(
   return {
     beta1: attr.float(config.beta1),
     beta2: attr.float(config.beta2),
-    epsilon: attr.float(config.epsilon),
-    weight_decay: attr.float(config.kind === 'adamw' ? config.weightDecay : 0),
+    ...('epsilon' in config && { epsilon: attr.float(config.epsilon) }),
+    weight_decay: attr.float('weightDecay' in config ? config.weightDecay : 0),
     decay_mask: attr.ints(dims.map((own) => (own.length >= 2 ? 1 : 0))),
   };
 }
@@ -66,7 +67,7 @@ export function addOptimiser(
   const moments: StateSpec[] = [];
   const inputs = ['learning_rate', 'step', 'clip_norm'];
   const outputs: string[] = [];
-  const suffixes = config.kind === 'sgd' ? ['/m'] : ['/m', '/v'];
+  const suffixes = optimiserStride(NAMES[config.kind]) === 3 ? ['/m'] : ['/m', '/v'];
   for (const name of weights) {
     const gradient = gradients.get(name);
     invariant(gradient, `The weight "${name}" has no gradient.`);

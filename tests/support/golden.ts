@@ -45,6 +45,7 @@ const OPTIMISERS: Readonly<Record<OptimiserConfig['kind'], OptimiserConfig>> = {
   sgd: { kind: 'sgd', momentum: 0.9 },
   adam: { kind: 'adam', beta1: 0.85, beta2: 0.99, epsilon: 1e-6 },
   adamw: { kind: 'adamw', beta1: 0.85, beta2: 0.99, epsilon: 1e-6, weightDecay: 0.3 },
+  lion: { kind: 'lion', beta1: 0.85, beta2: 0.95, weightDecay: 0.3 },
 };
 
 export function goldenOptions(golden: GoldenCase): TrainingOptions {

@@ -62,6 +62,23 @@ def cnn(weights, feed, state):
     return x.mean(dim=(2, 3)) @ weights["dense_0.weight"].T + weights["dense_0.bias"]
 
 
+class Lion(torch.optim.Optimizer):
+    """Chen et al. 2023, arXiv 2302.06675, algorithm 2; PyTorch has none."""
+
+    def __init__(self, groups, lr, betas):
+        super().__init__(groups, {"lr": lr, "betas": betas})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            first, second = group["betas"]
+            for w in group["params"]:
+                m = self.state[w].setdefault("exp_avg", torch.zeros_like(w))
+                update = torch.sign(torch.lerp(w.grad, m, first))
+                w.sub_(group["lr"] * (update + group["weight_decay"] * w))
+                m.copy_(torch.lerp(w.grad, m, second))
+
+
 def optimiser_of(kind, weights):
     matrices = [w for w in weights.values() if w.dim() >= 2]
     vectors = [w for w in weights.values() if w.dim() < 2]
@@ -70,6 +87,8 @@ def optimiser_of(kind, weights):
     if kind == "adam":
         return torch.optim.Adam(weights.values(), lr=1, betas=(0.85, 0.99), eps=1e-6)
     groups = [{"params": matrices, "weight_decay": 0.3}, {"params": vectors, "weight_decay": 0.0}]
+    if kind == "lion":
+        return Lion(groups, lr=1, betas=(0.85, 0.95))
     return torch.optim.AdamW(groups, lr=1, betas=(0.85, 0.99), eps=1e-6)
 
 
@@ -104,7 +123,7 @@ def case(name, model, shapes, statistics, feeds, loss, kind, clip):
         for key, w in weights.items():
             held = optimiser.state[w]
             after[f"{key}/m"] = pack(held["momentum_buffer"] if kind == "sgd" else held["exp_avg"])
-            if kind != "sgd":
+            if kind in ("adam", "adamw"):
                 after[f"{key}/v"] = pack(held["exp_avg_sq"])
         expected.append(
             {
@@ -186,6 +205,7 @@ CASES = [
     mlp_case("mlp sgd clipped", "softmax-ce", "sgd", 0.2, 3),
     mlp_case("mlp adam", "softmax-ce", "adam", 0, 3),
     mlp_case("mlp adamw clipped", "softmax-ce", "adamw", 0.1, 3),
+    mlp_case("mlp lion clipped", "softmax-ce", "lion", 0.1, 3),
     mlp_case("mlp bce", "bce", "adam", 0, 1),
     mlp_case("mlp mse", "mse", "adamw", 0, 1, dropout=False),
     mlp_case("mlp huber", "huber", "sgd", 1.5, 1),

@@ -5,6 +5,7 @@
 import { invariant } from '../../core/errors';
 import type { Graph, Tensor } from '../../onnx/graph';
 import type { Tensors } from '../evaluate';
+import { withHostMasks } from '../host-masks';
 import type { CompileOptions, Executor, Program, State, StateSpec } from '../executor';
 import { evaluateWasm } from './evaluate';
 import { ortVersion, setUpOrt, trainingThreads } from './ort';
@@ -28,9 +29,10 @@ export class WasmExecutor implements Executor {
     return Promise.resolve(new WasmState(specs));
   }
 
-  compile(graph: Graph, state: State, options: CompileOptions): Promise<Program> {
+  async compile(graph: Graph, state: State, options: CompileOptions): Promise<Program> {
     invariant(state instanceof WasmState, 'A Program and its State must be of one executor.');
-    return compileWasm(graph, state, options);
+    const masked = withHostMasks(graph);
+    return masked.around(await compileWasm(masked.graph, state, options));
   }
 
   evaluate(graph: Graph, inputs: Tensors): Promise<Map<string, Tensor>> {

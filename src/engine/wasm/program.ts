@@ -42,8 +42,11 @@ export async function compileWasm(
   const wanted = [...options.outputs, ...options.updates.values()];
   const early = nodesFor(graph.nodes, wanted).filter((node) => node !== optimiser);
   const gradients = plan?.weights.map(({ gradient }) => gradient) ?? [];
+  const scale = plan?.lossScale === undefined ? [] : [plan.lossScale];
   const computed = new Set(early.flatMap(({ outputs }) => outputs));
-  const outputs = [...new Set([...wanted, ...gradients])].filter((name) => computed.has(name));
+  const outputs = [...new Set([...wanted, ...gradients, ...scale])].filter((name) =>
+    computed.has(name),
+  );
   const part = pruneUnused({
     ...graph,
     nodes: early,
@@ -162,6 +165,7 @@ export class WasmProgram implements Program {
       learningRate: scalar(plan.learningRate),
       clipNorm: scalar(plan.clipNorm),
       step,
+      lossScale: plan.lossScale === undefined ? 1 : scalar(plan.lossScale),
       factors: plan.factors === undefined ? undefined : this.#value(plan.factors, feeds, values),
     });
     values.set(plan.gradNorm, Float32Array.of(norm));

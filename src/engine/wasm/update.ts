@@ -9,6 +9,8 @@ export interface UpdateScalars {
   readonly learningRate: number;
   readonly step: number;
   readonly clipNorm: number;
+  /** By which the gradients are divided before anything else; 1 where absent. */
+  readonly lossScale?: number;
   /** Factor of the learning rate for each weight; 0 lets it rest. */
   readonly factors: ArrayLike<number> | undefined;
 }
@@ -34,10 +36,10 @@ export function applyUpdate(
   array: (name: string) => Float32Array,
   scalars: UpdateScalars,
 ): number {
-  const norm = Math.fround(gradientNorm(gradients, scalars.factors));
+  const { clipNorm, lossScale = 1 } = scalars;
+  const norm = Math.fround(gradientNorm(gradients, scalars.factors) / lossScale);
   if (!Number.isFinite(norm)) return norm;
-  const { clipNorm } = scalars;
-  const scale = clipNorm > 0 && norm > clipNorm ? clipNorm / norm : 1;
+  const scale = (clipNorm > 0 && norm > clipNorm ? clipNorm / norm : 1) / lossScale;
   plan.weights.forEach((weight, index) => {
     const gradient = gradients[index];
     invariant(gradient !== undefined, `The gradient of "${weight.weight}" is missing.`);
@@ -46,7 +48,8 @@ export function applyUpdate(
     invariant(m !== undefined, `"${weight.weight}" has no moments.`);
     const factor = scalars.factors?.[index] ?? 1;
     const own = { ...scalars, learningRate: scalars.learningRate * factor };
-    if (v === undefined) updateSgd(plan, w, gradient, m, scale, own);
+    if (plan.kind === 'Lion') updateLion(plan, weight, w, gradient, m, scale, own);
+    else if (v === undefined) updateSgd(plan, w, gradient, m, scale, own);
     else updateAdam(plan, weight, w, gradient, m, v, scale, own);
   });
   return norm;
@@ -65,6 +68,25 @@ function updateSgd(
     const velocity = momentum * (m[i] as number) + (gradient[i] as number) * scale;
     m[i] = velocity;
     w[i] = (w[i] as number) - learningRate * velocity;
+  }
+}
+
+function updateLion(
+  plan: OptimiserPlan,
+  { decays }: OptimisedWeight,
+  w: Float32Array,
+  gradient: Float32Array,
+  m: Float32Array,
+  scale: number,
+  { learningRate }: UpdateScalars,
+): void {
+  const { beta1, beta2, weightDecay } = plan.settings;
+  const kept = decays ? 1 - learningRate * weightDecay : 1;
+  for (let i = 0; i < w.length; i++) {
+    const g = (gradient[i] as number) * scale;
+    const before = m[i] as number;
+    m[i] = beta2 * before + (1 - beta2) * g;
+    w[i] = (w[i] as number) * kept - learningRate * Math.sign(beta1 * before + (1 - beta1) * g);
   }
 }
 

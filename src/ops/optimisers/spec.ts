@@ -1,14 +1,17 @@
 /**
- * SGD, Adam and AdamW over all weights at once: the last node of a training graph. Inputs: learning_rate, step
- * (1-based), clip_norm (0 = none), then for each weight w, grad, m, v (SGD: w, grad, m), then perhaps one vector with
- * a factor of the learning rate for each weight. Outputs: for each weight w', m', v' (SGD: w', m'), then grad_norm
- * (before clipping) and step_done.
+ * SGD, Adam, AdamW and Lion over all weights at once: the last node of a training graph. Inputs: learning_rate, step
+ * (1-based), clip_norm (0 = none), with the attribute `loss_scaled` = 1 also loss_scale; then for each weight w, grad,
+ * m, v (SGD, Lion: w, grad, m), then perhaps one vector with a factor of the learning rate for each weight. Outputs:
+ * for each weight w', m', v' (SGD, Lion: w', m'), then grad_norm (before clipping) and step_done.
  *
+ *   g ← g / loss_scale first of all, where it is given            (Micikevicius et al. 2018, arXiv 1710.03740)
  *   n = ‖all gradients‖₂;  g ← g · clip/n where n > clip > 0      (Pascanu, Mikolov & Bengio 2013)
  *   SGD    m ← μ·m + g;  w ← w − η·m                              (Sutskever et al. 2013, PyTorch's form)
  *   Adam   m ← β₁·m + (1−β₁)·g;  v ← β₂·v + (1−β₂)·g²
  *          w ← w − η · (m / (1−β₁ᵗ)) / (√(v / (1−β₂ᵗ)) + ε)       (Kingma & Ba 2015, arXiv 1412.6980)
  *   AdamW  w ← w − η·λ·w first, where `decay_mask` says so        (Loshchilov & Hutter 2019, arXiv 1711.05101)
+ *   Lion   w ← w − η·(sign(β₁·m + (1−β₁)·g) + λ·w), the decay where `decay_mask` says so;  then
+ *          m ← β₂·m + (1−β₂)·g                                    (Chen et al. 2023, arXiv 2302.06675)
  *
  * Where n is not finite nothing changes but step_done: the step is skipped on the device. A weight with the factor 0
  * rests: it does not change and does not count in n, but its moments go on, so that it starts evenly when it is
@@ -16,27 +19,40 @@
  */
 import { TRAINING_DOMAIN } from '../../onnx/graph';
 import type { Node } from '../../onnx/graph';
-import { floatAttribute, intsAttribute } from '../attributes';
+import { floatAttribute, intAttribute, intsAttribute } from '../attributes';
 import type { OpSpec, ReferenceKernel, Value } from '../define';
-import { inputType, sameDims, shapeError, shapeText } from '../shapes';
+import { checkInputDims, inputType, sameDims, shapeError, shapeText } from '../shapes';
 import { inputValue, makeValue } from '../value';
 
-export type OptimiserName = 'SGD' | 'Adam' | 'AdamW';
+export type OptimiserName = 'SGD' | 'Adam' | 'AdamW' | 'Lion';
 
-/** First input of the first weight. */
-export const OPTIMISER_HEADER = 3;
+/** learning_rate, step and clip_norm. */
+const SCALARS = 3;
 
-/** Inputs a weight takes: w, grad, m and, but for SGD, v. */
+/** Inputs a weight takes: w, grad, m and, for Adam and AdamW, v. */
 export function optimiserStride(op: string): 3 | 4 {
-  return op === 'SGD' ? 3 : 4;
+  return op === 'SGD' || op === 'Lion' ? 3 : 4;
 }
 
-/** Weights of an optimiser node, and whether it reads factors; undefined where its inputs do not fit. */
-export function optimiserLayout(node: Node): { count: number; factors: boolean } | undefined {
+export interface OptimiserLayout {
+  /** First input of the first weight. */
+  readonly header: number;
+  /** Weights. */
+  readonly count: number;
+  /** Whether input 3 is the loss scale, and whether the last one holds factors. */
+  readonly lossScaled: boolean;
+  readonly factors: boolean;
+}
+
+/** Where the inputs of an optimiser node stand; undefined where they do not fit. */
+export function optimiserLayout(node: Node): OptimiserLayout | undefined {
   const stride = optimiserStride(node.op);
-  const rest = node.inputs.length - OPTIMISER_HEADER;
+  const lossScaled = intAttribute(node, 'loss_scaled', 0) !== 0;
+  const header = SCALARS + (lossScaled ? 1 : 0);
+  const rest = node.inputs.length - header;
   const extra = rest % stride;
-  return extra > 1 ? undefined : { count: (rest - extra) / stride, factors: extra === 1 };
+  if (extra > 1 || rest < stride) return undefined;
+  return { header, count: (rest - extra) / stride, lossScaled, factors: extra === 1 };
 }
 
 export interface OptimiserSettings {
@@ -53,12 +69,17 @@ export interface OptimiserSettings {
 export function optimiserSettings(node: Node): OptimiserSettings {
   return {
     beta1: floatAttribute(node, 'beta1', 0.9),
-    beta2: floatAttribute(node, 'beta2', 0.999),
+    beta2: floatAttribute(node, 'beta2', node.op === 'Lion' ? 0.99 : 0.999),
     epsilon: floatAttribute(node, 'epsilon', 1e-8),
     weightDecay: floatAttribute(node, 'weight_decay', 0),
     momentum: floatAttribute(node, 'momentum', 0),
     decayMask: intsAttribute(node, 'decay_mask', []),
   };
+}
+
+/** Weight decay that does not pass through the gradient. */
+export function weightDecays(node: Node, settings: OptimiserSettings, index: number): boolean {
+  return (node.op === 'AdamW' || node.op === 'Lion') && settings.decayMask[index] === 1;
 }
 
 const reference: ReferenceKernel = (node, inputs) => {
@@ -68,11 +89,12 @@ const reference: ReferenceKernel = (node, inputs) => {
   const stride = optimiserStride(node.op);
   const layout = optimiserLayout(node);
   if (!layout) return [];
-  const { count } = layout;
+  const { header, count } = layout;
+  const lossScale = layout.lossScaled ? inputValue(node, inputs, SCALARS).data[0] : 1;
   const given = layout.factors ? inputValue(node, inputs, inputs.length - 1).data : undefined;
   const factors = Array.from({ length: count }, (_, index) => given?.[index] ?? 1);
   const input = (weight: number, port: number): Value =>
-    inputValue(node, inputs, OPTIMISER_HEADER + weight * stride + port);
+    inputValue(node, inputs, header + weight * stride + port);
 
   let squares = 0;
   for (let w = 0; w < count; w++) {
@@ -80,9 +102,9 @@ const reference: ReferenceKernel = (node, inputs) => {
     const counted = factors[w] === 0 ? 0 : 1;
     for (const g of input(w, 1).data) squares += counted * (g * g);
   }
-  const norm = Math.sqrt(squares);
+  const norm = Math.sqrt(squares) / (lossScale ?? 1);
   const skip = !Number.isFinite(norm);
-  const factor = clip > 0 && norm > clip ? clip / norm : 1;
+  const factor = (clip > 0 && norm > clip ? clip / norm : 1) / (lossScale ?? 1);
   const { beta1, beta2, epsilon, momentum } = settings;
   const correct1 = 1 - beta1 ** step;
   const correct2 = 1 - beta2 ** step;
@@ -100,8 +122,7 @@ const reference: ReferenceKernel = (node, inputs) => {
     const newM = makeValue(w.dtype, w.dims);
     const newV = makeValue(w.dtype, w.dims);
     const ownRate = rate * (factors[index] as number);
-    const decay =
-      node.op === 'AdamW' && settings.decayMask[index] === 1 ? ownRate * settings.weightDecay : 0;
+    const decay = weightDecays(node, settings, index) ? ownRate * settings.weightDecay : 0;
     for (let i = 0; i < w.data.length; i++) {
       const g = (grad.data[i] as number) * factor;
       const old = w.data[i] as number;
@@ -112,6 +133,10 @@ const reference: ReferenceKernel = (node, inputs) => {
         newV.data[i] = second;
         const direction = first / correct1 / (Math.sqrt(second / correct2) + epsilon);
         newW.data[i] = old - decay * old - ownRate * direction;
+      } else if (node.op === 'Lion') {
+        const before = m.data[i] as number;
+        newM.data[i] = beta2 * before + (1 - beta2) * g;
+        newW.data[i] = old - decay * old - ownRate * Math.sign(beta1 * before + (1 - beta1) * g);
       } else {
         const velocity = momentum * (m.data[i] as number) + g;
         newM.data[i] = velocity;
@@ -132,14 +157,15 @@ function spec(name: OptimiserName): OpSpec {
   return {
     name,
     domain: TRAINING_DOMAIN,
-    inputs: [OPTIMISER_HEADER + stride, Infinity],
+    inputs: [SCALARS + stride, Infinity],
     infer: (context) => {
       const { node } = context;
       const layout = optimiserLayout(node);
-      if (!layout || layout.count === 0) {
+      if (!layout) {
         throw shapeError(node, 'the inputs', `3 and ${stride} a weight`, `${node.inputs.length}`);
       }
-      const { count } = layout;
+      const { header, count } = layout;
+      for (let port = 0; port < header; port++) checkInputDims(context, port, `input ${port}`, []);
       if (layout.factors) {
         const port = node.inputs.length - 1;
         const { dims } = inputType(context, port);
@@ -148,7 +174,7 @@ function spec(name: OptimiserName): OpSpec {
         }
       }
       const types = Array.from({ length: count }, (_, index) => {
-        const first = OPTIMISER_HEADER + index * stride;
+        const first = header + index * stride;
         const weight = inputType(context, first);
         for (let port = 1; port < stride; port++) {
           const { dims } = inputType(context, first + port);
@@ -170,4 +196,9 @@ function spec(name: OptimiserName): OpSpec {
   };
 }
 
-export const optimiserSpecs: readonly OpSpec[] = [spec('SGD'), spec('Adam'), spec('AdamW')];
+export const optimiserSpecs: readonly OpSpec[] = [
+  spec('SGD'),
+  spec('Adam'),
+  spec('AdamW'),
+  spec('Lion'),
+];

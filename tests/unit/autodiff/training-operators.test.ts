@@ -16,7 +16,10 @@ const ops = [...new Set(calls.map(({ op }) => op))].sort();
 it('none is left out', () => {
   const all = ALL_OPS.filter(
     ({ domain, name }) =>
-      domain === TRAINING_DOMAIN && !isOptimiser({ ...makeNode(name, []), domain }),
+      domain === TRAINING_DOMAIN &&
+      !isOptimiser({ ...makeNode(name, []), domain }) &&
+      // Drawn on the host where there is no kernel: engine/host-masks.
+      name !== 'DropoutMask',
   );
   expect(all.filter(({ expand }) => !expand).map(({ name }) => name)).toEqual([]);
   expect(ops).toEqual(all.map(({ name }) => name).sort());

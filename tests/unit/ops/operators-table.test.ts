@@ -158,8 +158,9 @@ ${specsOf(domain)
 `,
   )
   .join('\n')}
-Operators of \`terrarium.training\` exist only while a model learns and never reach a finished one. Those of them without an
-expansion are optimisers: each executor updates the weights itself.
+Operators of \`terrarium.training\` exist only while a model learns and never reach a finished one. Two kinds of
+them have no expansion: optimisers, since each executor updates the weights itself, and DropoutMask, which is drawn on the
+host where there is no kernel.
 `;
   expect(existsSync(FILE), 'the file is committed').toBe(true);
   await expect(text).toMatchFileSnapshot(FILE);
