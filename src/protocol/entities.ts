@@ -235,6 +235,12 @@ export type OptimiserConfig =
       readonly beta2: number;
       readonly epsilon: number;
       readonly weightDecay: number;
+    }
+  | {
+      readonly kind: 'lion';
+      readonly beta1: number;
+      readonly beta2: number;
+      readonly weightDecay: number;
     };
 
 export interface ScheduleConfig {

@@ -145,6 +145,12 @@ const OptimiserSchema = v.variant('kind', [
     epsilon: v.optional(positive),
     weightDecay: v.optional(atLeastZero),
   }),
+  v.strictObject({
+    kind: v.literal('lion'),
+    beta1: v.optional(below1),
+    beta2: v.optional(below1),
+    weightDecay: v.optional(atLeastZero),
+  }),
 ]);
 
 const TrainingSchema = v.strictObject({

@@ -20,6 +20,8 @@ export const OPTIMISERS = {
   sgd: { kind: 'sgd', momentum: 0.9 },
   adam: { kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
   adamw: { kind: 'adamw', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 },
+  // Its steps are all of one size: the authors take a third to a tenth of AdamW's rate, and more decay.
+  lion: { kind: 'lion', beta1: 0.9, beta2: 0.99, weightDecay: 0.1 },
 } as const satisfies Record<OptimiserConfig['kind'], OptimiserConfig>;
 
 export const BLUEPRINTS = {

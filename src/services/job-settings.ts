@@ -169,5 +169,7 @@ function optimiserOf(wanted: NonNullable<JobTraining['optimiser']>): OptimiserCo
       return { ...OPTIMISERS.adam, ...wanted };
     case 'adamw':
       return { ...OPTIMISERS.adamw, ...wanted };
+    case 'lion':
+      return { ...OPTIMISERS.lion, ...wanted };
   }
 }

@@ -76,7 +76,7 @@ export function settingsOf(config: RunConfig): Settings {
     batchSize: training.batchSize,
     learningRate: training.learningRate,
     optimiser: optimiser.kind,
-    ...(optimiser.kind === 'adamw' ? { weightDecay: optimiser.weightDecay } : {}),
+    ...('weightDecay' in optimiser ? { weightDecay: optimiser.weightDecay } : {}),
     ...(optimiser.kind === 'sgd' ? { momentum: optimiser.momentum } : {}),
     schedule: training.schedule.kind,
     warmup: training.schedule.warmup,

@@ -179,6 +179,7 @@ const optimiser = v.variant('kind', [
   v.strictObject({ kind: v.literal('sgd'), momentum: figure }),
   v.strictObject({ kind: v.literal('adam'), ...adam }),
   v.strictObject({ kind: v.literal('adamw'), ...adam, weightDecay: figure }),
+  v.strictObject({ kind: v.literal('lion'), beta1: figure, beta2: figure, weightDecay: figure }),
 ]);
 
 const training = v.strictObject({

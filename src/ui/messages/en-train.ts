@@ -199,6 +199,7 @@ export const train = {
       train: 'adapting',
       adam: 'Adam',
       adamw: 'AdamW',
+      lion: 'Lion',
       constant: 'constant',
       cosine: 'cosine',
       none: 'none',
