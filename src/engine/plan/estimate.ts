@@ -23,6 +23,7 @@ export interface StepMemory {
 export const USUAL_TRAITS: DeviceTraits = {
   software: false,
   subgroups: false,
+  float16: false,
   workgroupThreads: 256,
   workgroupBytes: 16384,
 };

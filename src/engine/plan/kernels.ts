@@ -32,6 +32,8 @@ export interface PlanValue {
   readonly home: Home;
   /** Name in the graph, for people; '' for what lies inside an operator. */
   name: string;
+  /** May be stored with half the bits, where a plan does so. */
+  halves: boolean;
 }
 
 interface Common {
@@ -180,7 +182,7 @@ export class KernelList implements PlanBuilder {
     const device = deviceType(dtype);
     const type = device === 'float32' ? 'f32' : 'i32';
     const id = this.values.length;
-    this.values.push({ id, type, size: sizeOf(dims), home, name });
+    this.values.push({ id, type, size: sizeOf(dims), home, name, halves: false });
     return { value: id, dtype: device, dims };
   }
 }

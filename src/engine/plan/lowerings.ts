@@ -10,6 +10,7 @@ import {
 } from '../../ops/attention/lowering';
 import { CONSTANTS } from '../../ops/constants/lowering';
 import { dropout } from '../../ops/Dropout/lowering';
+import { dropoutMask } from '../../ops/DropoutMask/lowering';
 import { ELEMENTWISE, product } from '../../ops/elementwise/lowering';
 import { expandWhile } from '../../ops/expand-graph';
 import { INDEXING } from '../../ops/indexing/lowering';
@@ -52,6 +53,7 @@ const TRAINING: LoweringTable = {
   ...POOLING_GRADIENTS,
   AttentionTrain: attention,
   AttentionGrad: attentionGradient,
+  DropoutMask: dropoutMask,
   DropoutTrain: product,
 };
 

@@ -6,7 +6,6 @@
 import { invariant } from '../../core/errors';
 import { leavesOf } from './fuse';
 import type { Fused, Group } from './fuse';
-import type { PlanValue } from './kernels';
 
 /** Elements: 256 bytes, which is also what any device wants of a binding's offset. */
 export const ALIGNMENT = 64;
@@ -21,14 +20,17 @@ export interface Lifetime {
 }
 
 export interface ArenaPlace {
+  readonly kind: 'words' | 'halves';
+  /** Which of the arenas of this kind. */
   readonly arena: number;
-  /** In elements. */
+  /** In elements of the kind: 4 bytes, or 2. */
   readonly offset: number;
 }
 
 export interface MemoryPlan {
-  /** Elements of each arena. */
+  /** Size of each arena in elements of 4 bytes: those of whole words, and those of halves. */
   readonly arenas: readonly number[];
+  readonly halfArenas: readonly number[];
   readonly places: ReadonlyMap<number, ArenaPlace>;
   readonly lifetimes: readonly Lifetime[];
 }
@@ -75,13 +77,15 @@ export function keptValues(fused: Fused, wanted: ReadonlySet<number>): Set<numbe
 
 /**
  * @param elsewhere values that lie in other buffers (results)
- * @param limit most elements of one arena
+ * @param limit most elements of 4 bytes of one arena
+ * @param halves values that are stored with half the bits
  */
 export function planMemory(
   fused: Fused,
   wanted: ReadonlySet<number>,
   elsewhere: ReadonlySet<number>,
   limit: number,
+  halves: ReadonlySet<number> = new Set(),
 ): MemoryPlan {
   const { groups, values } = fused;
   const kept = keptValues(fused, wanted);
@@ -109,12 +113,37 @@ export function planMemory(
     );
     for (const value of madeIn(group)) {
       if (!kept.has(value) || !inArena(value)) continue;
-      const found = free.findIndex(([other]) => values[other]?.size === values[value]?.size);
+      const found = free.findIndex(
+        ([other]) =>
+          values[other]?.size === values[value]?.size && halves.has(other) === halves.has(value),
+      );
       const [taken] = found === -1 ? [] : free.splice(found, 1);
       if (taken) takes.set(value, taken[0]);
     }
   });
-  return { ...placeAll(lifetimes, takes, values, limit), lifetimes };
+  const words = lifetimes.filter(({ value }) => !halves.has(value));
+  const short = lifetimes.filter(({ value }) => halves.has(value));
+  const size = (value: number): number => padded(values[value]?.size ?? 0);
+  const whole = placeAll(words, takes, size, limit);
+  const half = placeAll(short, takes, (value) => size(value) / 2, limit);
+  const places = new Map<number, ArenaPlace>();
+  for (const [value, { arena, offset }] of whole.places) {
+    places.set(value, { kind: 'words', arena, offset });
+  }
+  for (const [value, { arena, offset }] of half.places) {
+    places.set(value, { kind: 'halves', arena, offset: offset * 2 });
+  }
+  return {
+    arenas: whole.arenas,
+    halfArenas: short.length === 0 ? [] : half.arenas,
+    places,
+    lifetimes,
+  };
+}
+
+interface Placed {
+  readonly arena: number;
+  readonly offset: number;
 }
 
 interface Slot {
@@ -127,9 +156,9 @@ interface Slot {
 function placeAll(
   lifetimes: readonly Lifetime[],
   takes: ReadonlyMap<number, number>,
-  values: readonly PlanValue[],
+  sizeOf: (value: number) => number,
   limit: number,
-): Omit<MemoryPlan, 'lifetimes'> {
+): { readonly arenas: readonly number[]; readonly places: ReadonlyMap<number, Placed> } {
   const slots = new Map<number, Slot>();
   for (const { value, from, to } of lifetimes.toSorted((a, b) => a.from - b.from)) {
     const shared = slots.get(takes.get(value) ?? -1);
@@ -138,13 +167,12 @@ function placeAll(
       shared.to = Math.max(shared.to, to);
       slots.set(value, shared);
     } else {
-      const size = padded(values[value]?.size ?? 0);
-      slots.set(value, { members: [value], size, from, to });
+      slots.set(value, { members: [value], size: sizeOf(value), from, to });
     }
   }
   const order = [...new Set(slots.values())].sort((a, b) => b.size - a.size || a.from - b.from);
   const arenas: { slot: Slot; offset: number }[][] = [[]];
-  const places = new Map<number, ArenaPlace>();
+  const places = new Map<number, Placed>();
   const ends: number[] = [0];
   for (const slot of order) {
     invariant(slot.size <= limit, 'A value fits in one arena.');

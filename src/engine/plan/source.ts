@@ -9,6 +9,7 @@ import { functionsIn } from '../../ops/lowering/functions';
 import type { DeviceTraits } from '../../ops/lowering/plan';
 import { leavesOf, readsAt } from './fuse';
 import type { Fused, Group } from './fuse';
+import { madeIn } from './memory';
 import type { Pointwise, PlanValue } from './kernels';
 
 /** A buffer of the plan and the element at which a value begins. */
@@ -21,8 +22,12 @@ export interface BufferDeclaration {
   readonly name: string;
   readonly binding: number;
   readonly writable: boolean;
-  /** In elements. */
+  /** In elements of 4 bytes. */
   readonly size: number;
+  /**
+   * What an element is: 4 bytes; a float16; or a float16 of which two share a word, where the device has no such type.
+   */
+  readonly holds: 'words' | 'float16' | 'packed';
 }
 
 export interface Layout {
@@ -53,10 +58,14 @@ class Module {
   readonly #carried = new Set<number>();
   readonly #buffers = new Set<string>();
   readonly #bits = new Set<string>();
+  readonly #written = new Set<string>();
 
   constructor(fused: Fused, layout: Layout, group: Group) {
     this.#fused = fused;
     this.#layout = layout;
+    for (const value of madeIn(group)) {
+      if (layout.keeps(value)) this.#written.add(layout.place(value).buffer);
+    }
     for (const value of valuesTouched(group, fused)) {
       const { type, home } = this.value(value);
       if (isLiteral(this.value(value)) || (home.kind === 'step' && !layout.keeps(value))) continue;
@@ -96,13 +105,32 @@ class Module {
     const literal = literalOf(value);
     if (literal !== undefined) return literal;
     const { buffer, offset } = this.#layout.place(value.id);
-    const element = `${buffer}[${offset === 0 ? 'i' : `${offset} + i`}]`;
+    const at = offset === 0 ? 'i' : `${offset} + i`;
+    const holds = this.#holds(buffer);
+    if (holds === 'packed') {
+      const word = `${buffer}[(${at}) / 2]`;
+      const bits = this.#written.has(buffer) ? `atomicLoad(&${word})` : word;
+      return `unpack2x16float(${bits})[(${at}) & 1]`;
+    }
+    const element = `${buffer}[${at}]`;
+    if (holds === 'float16') return `f32(${element})`;
     return this.#bits.has(buffer) ? `bitcast<${value.type}>(${element})` : element;
+  }
+
+  #holds(buffer: string): BufferDeclaration['holds'] {
+    return this.#layout.buffers.find(({ name }) => name === buffer)?.holds ?? 'words';
   }
 
   store(value: PlanValue, at: string, what: string): string {
     const { buffer, offset } = this.#layout.place(value.id);
-    const place = `${buffer}[${offset === 0 ? at : `${offset} + ${at}`}]`;
+    const index = offset === 0 ? at : `${offset} + ${at}`;
+    const holds = this.#holds(buffer);
+    if (holds === 'packed') {
+      this.define(`pack_${buffer}`, packInto(buffer));
+      return `pack_${buffer}(${index}, ${what});`;
+    }
+    const place = `${buffer}[${index}]`;
+    if (holds === 'float16') return `${place} = f16(${what});`;
     return this.#bits.has(buffer) ? `${place} = bitcast<u32>(${what});` : `${place} = ${what};`;
   }
 
@@ -164,14 +192,40 @@ ${lets === '' ? '' : `${lets}\n`}  return ${result};
     const functions = [...this.#functions.values()].join('\n');
     const declarations = this.#layout.buffers
       .filter(({ name }) => this.#buffers.has(name))
-      .map(({ name, binding, writable, size }) => {
-        const element = this.#bits.has(name) ? 'u32' : 'f32';
+      .map(({ name, binding, writable, size, holds }) => {
+        const shared = this.#written.has(name) ? 'atomic<u32>' : 'u32';
+        const [element, count] =
+          holds === 'float16'
+            ? ['f16', size * 2]
+            : holds === 'packed'
+              ? [shared, size]
+              : [this.#bits.has(name) ? 'u32' : 'f32', size];
         const access = writable ? 'read_write' : 'read';
-        return `@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<${element}, ${size}>;`;
+        return `@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<${element}, ${count}>;`;
       });
+    const enables = this.#layout.buffers.some(
+      ({ name, holds }) => holds === 'float16' && this.#buffers.has(name),
+    );
     const code = `${functions}\n${main}`;
-    return `${declarations.join('\n')}\n${functionsIn(code)}\n${code}`;
+    return `${enables ? 'enable f16;\n' : ''}${declarations.join('\n')}\n${functionsIn(code)}\n${code}`;
   }
+}
+
+/**
+ * WGSL that writes one half of a word: two threads may write the two halves, each of which clears and sets only its
+ * own bits, so their order does not matter. What is too large for float16 becomes infinite.
+ */
+function packInto(buffer: string): string {
+  return `fn pack_${buffer}(at: i32, value: f32) {
+  let size = abs(value);
+  let infinite = 0x7c00u | ((bitcast<u32>(value) >> 16u) & 0x8000u);
+  let finite = pack2x16float(vec2<f32>(clamp(value, -65504.0, 65504.0), 0.0)) & 0xffffu;
+  let number = (bitcast<u32>(value) & 0x7fffffffu) <= 0x7f800000u;
+  let bits = select(0x7e00u, select(finite, infinite, size >= 65520.0), number);
+  let shift = u32(at & 1) * 16u;
+  atomicAnd(&${buffer}[at / 2], ~(0xffffu << shift));
+  atomicOr(&${buffer}[at / 2], bits << shift);
+}`;
 }
 
 /** One number known beforehand stands in the source. */

@@ -30,6 +30,7 @@ export interface WebgpuSettings {
 export class WebgpuExecutor implements Executor {
   readonly name = 'webgpu';
   readonly planId: string;
+  readonly precisions = ['float32', 'float16'] as const;
   readonly lost: Promise<string>;
   readonly gpu: GpuDevice;
   readonly memory: DeviceMemory;
@@ -65,7 +66,10 @@ export class WebgpuExecutor implements Executor {
     return StepProgram.compile({
       gpu: this.gpu,
       plan,
-      planId: this.planId,
+      planId:
+        options.precision === 'float16'
+          ? `${this.planId}/float16-${traits.float16 ? 'native' : 'packed'}`
+          : this.planId,
       state,
       memory: this.memory,
       staging: this.#staging,

@@ -44,7 +44,7 @@ export class StepProgram implements Program {
   readonly plan: StepPlan;
   readonly #gpu: GpuDevice;
   readonly #memory: DeviceMemory;
-  readonly #planId: string;
+  readonly planId: string;
   readonly #actions: readonly Action[];
   readonly #buffers: ReadonlyMap<string, GPUBuffer>;
   readonly #upload: Uint8Array<ArrayBuffer>;
@@ -87,7 +87,7 @@ export class StepProgram implements Program {
     this.plan = plan;
     this.#gpu = gpu;
     this.#memory = memory;
-    this.#planId = planId;
+    this.planId = planId;
     this.#actions = actions;
     this.#buffers = buffers;
     this.#upload = new Uint8Array(feedBytes(plan));
@@ -185,7 +185,7 @@ export class StepProgram implements Program {
     const stepMicros = (performance.now() - started) * 1000;
     const profile = profileOf(this.plan, {
       device: this.#gpu.label,
-      planId: this.#planId,
+      planId: this.planId,
       stateBytes: this.#buffer('state').size,
       uploadedBytes: this.#upload.byteLength,
       submits: Math.ceil(this.#actions.length / SUBMIT_AFTER),

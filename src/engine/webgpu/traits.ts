@@ -7,6 +7,7 @@ export function traitsOf({ device, software }: GpuDevice): DeviceTraits {
   return {
     software,
     subgroups: device.features.has('subgroups'),
+    float16: device.features.has('shader-f16'),
     workgroupThreads: maxComputeInvocationsPerWorkgroup,
     workgroupBytes: maxComputeWorkgroupStorageSize,
   };

@@ -32,6 +32,8 @@ export interface DeviceTraits {
   /** The GPU is emulated on the processor: barriers are dear, and threads few. */
   readonly software: boolean;
   readonly subgroups: boolean;
+  /** WGSL has the type f16. */
+  readonly float16: boolean;
   /** Threads and bytes that one workgroup may have. */
   readonly workgroupThreads: number;
   readonly workgroupBytes: number;
