@@ -181,6 +181,18 @@ const TrainingSchema = v.strictObject({
     ),
   ),
   maxSeconds: v.optional(v.nullable(positive)),
+  accumulate: v.optional(count),
+  memory: v.optional(v.union([v.picklist(['auto', 'full']), count])),
+  precision: v.optional(v.picklist(['float32', 'float16'])),
+  lossScale: v.optional(
+    v.pipe(
+      v.number(),
+      v.minValue(1),
+      v.maxValue(2 ** 24),
+      v.check((value) => Number.isInteger(Math.log2(value)), 'it must be a power of 2'),
+    ),
+  ),
+  plan: v.optional(v.picklist(['fixed', 'tuned'])),
 });
 
 export const JobSchema = v.strictObject({

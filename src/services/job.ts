@@ -58,6 +58,12 @@ export interface JobReport {
   readonly codeVersion: string;
   /** Numbers that learned. */
   readonly trainable: number | null;
+  /** What it was really computed in. */
+  readonly precision: NonNullable<Run['precision']>;
+  /** Where gradients were accumulated; batch norms saw no more than these rows. */
+  readonly microBatch: NonNullable<Run['microBatch']> | null;
+  /** Steps that changed nothing because their gradient overflowed. */
+  readonly skipped: NonNullable<Run['skipped']> | null;
   readonly seconds: number;
   readonly examplesPerSecond: number;
   readonly stepsDone: number;
@@ -282,6 +288,9 @@ function runFigures(
   | 'device'
   | 'codeVersion'
   | 'trainable'
+  | 'precision'
+  | 'microBatch'
+  | 'skipped'
   | 'seconds'
   | 'examplesPerSecond'
   | 'stepsDone'
@@ -289,8 +298,19 @@ function runFigures(
   | 'curve'
 > {
   const { device, codeVersion, seconds, examplesPerSecond, stepsDone, best, curve } = run;
-  const trainable = run.trainable ?? null;
-  return { device, codeVersion, trainable, seconds, examplesPerSecond, stepsDone, best, curve };
+  return {
+    device,
+    codeVersion,
+    trainable: run.trainable ?? null,
+    precision: run.precision ?? 'float32',
+    microBatch: run.microBatch ?? null,
+    skipped: run.skipped ?? null,
+    seconds,
+    examplesPerSecond,
+    stepsDone,
+    best,
+    curve,
+  };
 }
 
 function modelReport(

@@ -45,6 +45,7 @@ export interface RunHandle {
 }
 
 const CHECKPOINT_SECONDS = 5;
+const RESUMABLE: readonly string[] = ['worker/died', 'engine/device-lost'];
 /** A second lost device within this time moves the run to the processor. */
 const LOSS_WINDOW_MS = 5 * 60_000;
 
@@ -116,6 +117,7 @@ class RunCourse {
   readonly #constant: boolean;
   #run: Run;
   #losses: number[] = [];
+  #skipped: Run['skipped'];
 
   constructor(
     workers: WorkerSet,
@@ -154,8 +156,8 @@ class RunCourse {
     } catch (error) {
       const { code, message } =
         error instanceof AppError ? error : { code: 'internal/unexpected', message: String(error) };
-      // What a dead worker left can be resumed; everything else would fail again.
-      const status = code === 'worker/died' ? 'interrupted' : 'failed';
+      // What a dead worker or device left can be resumed; everything else would fail again.
+      const status = RESUMABLE.includes(code) ? 'interrupted' : 'failed';
       await this.#update({ status, finishedAt: Date.now(), error: { code, message } });
       throw error;
     }
@@ -166,7 +168,9 @@ class RunCourse {
     try {
       return await this.#attempt(executor, reason, resume);
     } catch (error) {
-      if (!(error instanceof AppError) || error.code !== 'engine/device-lost') throw error;
+      const lost = error instanceof AppError && error.code === 'engine/device-lost';
+      // Where the processor cannot go on either, nothing is left to try.
+      if (!lost || executor !== 'webgpu') throw error;
       const now = Date.now();
       this.#losses = [...this.#losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
       const fallBack = this.#losses.length >= 2;
@@ -213,6 +217,7 @@ class RunCourse {
     switch (event.type) {
       case 'started': {
         const { planId, label, graphHash, stepsTotal, weights: trainable } = event;
+        const { precision, microBatch } = event;
         const device = { executor, reason, planId, label };
         this.#updateSoon({
           status: 'running',
@@ -220,15 +225,30 @@ class RunCourse {
           graphHash,
           stepsTotal,
           trainable,
+          ...(precision && { precision }),
+          ...(microBatch && { microBatch }),
           error: null,
         });
         break;
       }
+      case 'points':
+        this.#skipped = event.skipped;
+        break;
+      case 'lost':
+        // Until another engine runs it; a tab that is closed meanwhile leaves a run that can be resumed.
+        this.#updateSoon({
+          status: 'preparing',
+          error: { code: 'engine/device-lost', message: event.reason },
+        });
+        break;
       case 'state':
         this.#updateSoon({ status: event.state });
         break;
       case 'checkpoint':
-        this.#updateSoon({ stepsDone: event.step });
+        this.#updateSoon({
+          stepsDone: event.step,
+          ...(this.#skipped && { skipped: this.#skipped }),
+        });
         break;
       default:
     }
@@ -274,6 +294,7 @@ class RunCourse {
       finishedAt: Date.now(),
       graphHash,
       curve: outcome.loop.curve,
+      ...(outcome.loop.skipped && { skipped: outcome.loop.skipped }),
       best: outcome.best,
       seconds: outcome.seconds,
       examplesPerSecond: outcome.examplesPerSecond,

@@ -182,6 +182,8 @@ const optimiser = v.variant('kind', [
   v.strictObject({ kind: v.literal('lion'), beta1: figure, beta2: figure, weightDecay: figure }),
 ]);
 
+const precision = v.picklist(['float32', 'float16']);
+
 const training = v.strictObject({
   epochs: count,
   batchSize: count,
@@ -203,6 +205,11 @@ const training = v.strictObject({
     }),
   ),
   maxSeconds: v.nullable(figure),
+  accumulate: v.optional(count),
+  memory: v.optional(v.union([v.picklist(['auto', 'full']), figure])),
+  precision: v.optional(precision),
+  lossScale: v.optional(figure),
+  plan: v.optional(v.picklist(['fixed', 'tuned'])),
 });
 
 const runConfig: Schema<RunConfig> = v.strictObject({
@@ -264,6 +271,11 @@ const run: Schema<Run> = v.strictObject({
   stepsDone: count,
   stepsTotal: count,
   trainable: v.optional(count),
+  precision: v.optional(precision),
+  microBatch: v.optional(v.strictObject({ rows: count, batchNorm: v.boolean() })),
+  skipped: v.optional(
+    v.strictObject({ count, steps: v.array(count), lossScale: v.nullable(figure) }),
+  ),
   modelVersionId: v.nullable(id),
   error: v.nullable(v.strictObject({ code: text, message: text })),
 });

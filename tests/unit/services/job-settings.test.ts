@@ -75,6 +75,32 @@ describe('settings from a job', () => {
     expect(settings).toMatchObject({ executor: 'wasm', seed: 9 });
   });
 
+  it('carry how a step is computed, there and back', () => {
+    const how = {
+      accumulate: 4,
+      memory: 2 ** 28,
+      precision: 'float16',
+      lossScale: 1024,
+      plan: 'tuned',
+    } as const;
+    const job = parseJob({ format: 1, data: { file: 'a.csv' }, training: how });
+    const { training } = projectSettings(job, project());
+    expect(training).toMatchObject(how);
+    const exported = jobOf({ ...project(), training }, { file: 'a.csv' });
+    expect(exported.training).toMatchObject(how);
+    for (const [key, wrong] of [
+      ['accumulate', 0],
+      ['memory', 'little'],
+      ['precision', 'float8'],
+      ['lossScale', 1000],
+      ['lossScale', 2 ** 25],
+      ['plan', 'quick'],
+    ] as const) {
+      const made = { format: 1, data: { file: 'a.csv' }, training: { [key]: wrong } };
+      expect(() => parseJob(made)).toThrow(`"training.${key}"`);
+    }
+  });
+
   it('come back whole when a project is exported as a job', () => {
     const made = project(5000, 'regression');
     const job = jobOf(made, { file: 'clinic.csv' });

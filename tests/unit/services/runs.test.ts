@@ -121,7 +121,8 @@ const device = {
   }),
 };
 const request = { projectId: 'p1', config: CONFIG, name: 'First', role: 'model' } as const;
-const lost: Attempt = () => {
+const lost: Attempt = (_, onEvent) => {
+  onEvent({ type: 'lost', reason: 'It was unplugged.', step: 4 });
   throw new AppError('engine/device-lost', 'The device went away.');
 };
 const done: Attempt = (_, onEvent) => {
@@ -167,9 +168,15 @@ describe('a run', () => {
   });
 
   it('goes on from its checkpoint on a new device when the device is lost', async () => {
-    const { workers, requests, restarts } = fake(lost, done);
+    const { workers, records, requests, restarts } = fake(lost, done);
     const handle = await startRun(workers, device, request, () => undefined);
     await expect(handle.finished).resolves.toBeDefined();
+    expect(records.map(({ status, error }) => [status, error?.message ?? null])).toEqual([
+      ['preparing', null],
+      ['preparing', 'It was unplugged.'],
+      ['running', null],
+      ['done', null],
+    ]);
     expect(requests.map(({ executor, resume }) => [executor, resume])).toEqual([
       ['webgpu', false],
       ['webgpu', true],
@@ -190,6 +197,7 @@ describe('a run', () => {
 
   it.each([
     ['worker/died', 'interrupted'],
+    ['engine/no-webgpu', 'failed'],
     ['training/diverged', 'failed'],
   ] as const)('records %s as %s', async (code, status) => {
     const { workers, records } = fake(() => {
@@ -198,6 +206,55 @@ describe('a run', () => {
     const handle = await startRun(workers, device, request, () => undefined);
     await expect(handle.finished).rejects.toMatchObject({ code });
     expect(records.at(-1)).toMatchObject({ status, error: { code, message: 'It ended.' } });
+  });
+
+  it('is interrupted, not done, where no engine is left to go on', async () => {
+    // The engine is lost on the processor too, which ends the attempts.
+    const { workers, records, models } = fake(lost, lost, lost);
+    const handle = await startRun(workers, device, request, () => undefined);
+    await expect(handle.finished).rejects.toMatchObject({ code: 'engine/device-lost' });
+    expect(records.at(-1)).toMatchObject({
+      status: 'interrupted',
+      modelVersionId: null,
+      error: { code: 'engine/device-lost' },
+    });
+    expect(models).toEqual([]);
+  });
+
+  it('records what it was computed in, in which parts, and what was skipped', async () => {
+    const skipped = { count: 2, steps: [3, 9], lossScale: 32_768 };
+    const { workers, records } = fake((_, onEvent) => {
+      onEvent({
+        type: 'started',
+        planId: 'webgpu/f16',
+        label: 'a GPU',
+        graphHash: 'fresh',
+        stepsTotal: 10,
+        weights: 12,
+        canProfile: false,
+        precision: 'float16',
+        microBatch: { rows: 8, batchNorm: true },
+      });
+      onEvent({
+        type: 'points',
+        points: [],
+        step: 5,
+        secondsLeft: 1,
+        examplesPerSecond: 1,
+        stepMs: 1,
+        skipped: { ...skipped, count: 1, steps: [3] },
+      });
+      onEvent({ type: 'checkpoint', step: 5 });
+      return { ...OUTCOME, loop: { ...OUTCOME.loop, skipped } };
+    });
+    const { run } = await (await startRun(workers, device, request, () => undefined)).finished;
+    expect(run).toMatchObject({
+      device: { planId: 'webgpu/f16' },
+      precision: 'float16',
+      microBatch: { rows: 8, batchNorm: true },
+      skipped,
+    });
+    expect(records.at(-2)).toMatchObject({ stepsDone: 5, skipped: { count: 1, steps: [3] } });
   });
 
   it('is refused while another trains, in words and without a trace', async () => {
