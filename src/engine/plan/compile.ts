@@ -2,6 +2,7 @@
  * From a graph to a step plan, without a device: nodes are lowered to kernels, kernels fused into groups, values given
  * places, and each group written as WGSL. Equal graphs, traits and variants give equal plans.
  */
+import { invariant } from '../../core/errors';
 import { originsOf } from '../roles';
 import type { NodeRole } from '../roles';
 import { copyDispatch } from './copy';
@@ -128,18 +129,30 @@ export function writable(layout: Layout): Layout {
   return { ...layout, buffers };
 }
 
+/** Offsets count through all arenas, one behind the other. */
 function describeMemory(
-  { lifetimes, places }: MemoryPlan,
+  { arenas, halfArenas, lifetimes, places }: MemoryPlan,
   { groups, values }: Fused,
 ): PlannedMemory[] {
   const update = groups.find(({ core }) => core?.kind === 'update')?.core;
+  const starts = (sizes: readonly number[], first: number): number[] =>
+    sizes.map((_, at) => sizes.slice(0, at).reduce((sum, size) => sum + size * 4, first));
+  const words = starts(arenas, 0);
+  const halves = starts(
+    halfArenas,
+    arenas.reduce((sum, size) => sum + size * 4, 0),
+  );
   return lifetimes.map(({ value, from, to }) => {
     const { size = 0, name = '' } = values[value] ?? {};
+    const place = places.get(value);
+    invariant(place !== undefined, 'A value of the arena has no place.');
+    const short = place.kind === 'halves';
+    const width = short ? 2 : 4;
     return {
       name,
       kind: update?.inputs.includes(value) ? 'gradient' : 'activation',
-      bytes: size * 4,
-      offset: (places.get(value)?.offset ?? 0) * 4,
+      bytes: size * width,
+      offset: ((short ? halves : words)[place.arena] ?? 0) + place.offset * width,
       from,
       to: Math.min(to, groups.length - 1),
     };

@@ -74,6 +74,8 @@ export type PlanKernel = Pointwise | Core | Cold | Update;
 
 /** One decision that a lowering left to the plan. */
 export interface Choice {
+  /** Node whose lowering asked. */
+  readonly node: string;
   readonly family: string;
   readonly sizes: readonly number[];
   readonly variants: readonly string[];
@@ -174,7 +176,7 @@ export class KernelList implements PlanBuilder {
   ): Variant {
     const wanted = this.#variants(family, sizes);
     const chosen = variants.find((variant) => variant === wanted) ?? fixed;
-    this.choices.push({ family, sizes, variants, chosen });
+    this.choices.push({ node: this.node, family, sizes, variants, chosen });
     return chosen;
   }
 

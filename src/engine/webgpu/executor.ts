@@ -3,6 +3,7 @@
  * own kernels; tfjs runs the few operators that have none.
  */
 import { AppError, invariant } from '../../core/errors';
+import { hashJson } from '../../core/hash';
 import type { Graph, Tensor } from '../../onnx/graph';
 import { openDevice } from '../device';
 import type { GpuDevice } from '../device';
@@ -11,6 +12,7 @@ import type { Tensors } from '../evaluate';
 import { planStep } from '../plan/compile';
 import type { Variants } from '../plan/kernels';
 import { expandForPlan } from '../plan/lowerings';
+import type { StepPlan } from '../plan/step-plan';
 import type { ColdKernels } from './cold';
 import { DeviceMemory } from './device-memory';
 import { evaluateWebgpu } from './evaluate';
@@ -18,24 +20,33 @@ import { FlatState } from './flat-state';
 import { StagingPool } from './read';
 import { StepProgram } from './step-program';
 import { bindingBytes, traitsOf } from './traits';
+import { keyOf, openChoices, tune } from './tuner';
+import type { Tunings } from './tuner';
 
 /** Changes whenever a kernel changes the order of its sums, so that a run is not resumed on other arithmetic. */
 const KERNELS = 5;
+/** Tuning of one graph takes no longer than this and its last variant. */
+const TUNING_MS = 8000;
 
 export interface WebgpuSettings {
   /** Kernels to take instead of those that the fixed rules choose, where a lowering knows several. */
   readonly variants?: Variants;
+  /** What earlier tuning on this device found, and who wants to hear what is found now. */
+  readonly tunings?: Tunings;
+  readonly onTuned?: (learned: Tunings) => void;
 }
 
 export class WebgpuExecutor implements Executor {
   readonly name = 'webgpu';
   readonly planId: string;
   readonly precisions = ['float32', 'float16'] as const;
+  readonly plans = ['fixed', 'tuned'] as const;
   readonly lost: Promise<string>;
   readonly gpu: GpuDevice;
   readonly memory: DeviceMemory;
   readonly #staging: StagingPool;
   readonly #settings: WebgpuSettings;
+  readonly #learned = new Map<string, string>();
   #cold: Promise<ColdKernels> | undefined;
 
   constructor(gpu: GpuDevice, settings: WebgpuSettings = {}) {
@@ -52,10 +63,33 @@ export class WebgpuExecutor implements Executor {
   }
 
   async compile(graph: Graph, state: State, options: CompileOptions): Promise<StepProgram> {
+    const fixed = this.plan(graph, state, options, this.#settings.variants);
+    if (options.plan !== 'tuned') return this.realise(fixed, state, options);
+    const { tunings = new Map<string, string>(), onTuned } = this.#settings;
+    const known = new Map([...tunings, ...this.#learned]);
+    if (openChoices(fixed, known).size > 0) {
+      const { specs } = state;
+      const learned = await tune({
+        ...{ executor: this, graph, specs, options, known, milliseconds: TUNING_MS },
+        ...(options.onProgress && { onProgress: options.onProgress }),
+      });
+      for (const [key, variant] of learned) {
+        known.set(key, variant);
+        this.#learned.set(key, variant);
+      }
+      onTuned?.(learned);
+    }
+    const tuned = this.plan(graph, state, options, (family, sizes) =>
+      known.get(keyOf({ family, sizes })),
+    );
+    return this.realise(tuned, state, options);
+  }
+
+  /** The plan of a graph on this device, before anything is made there. */
+  plan(graph: Graph, state: State, options: CompileOptions, variants?: Variants): StepPlan {
     invariant(state instanceof FlatState, 'A Program and its State must be of one executor.');
     const traits = traitsOf(this.gpu);
-    const { variants } = this.#settings;
-    const plan = planStep({
+    return planStep({
       graph: expandForPlan(graph, traits),
       state: state.layout,
       options,
@@ -63,20 +97,36 @@ export class WebgpuExecutor implements Executor {
       bindingBytes: bindingBytes(this.gpu),
       ...(variants && { variants }),
     });
+  }
+
+  /** Buffers and pipelines of a plan. */
+  async realise(plan: StepPlan, state: State, options: CompileOptions): Promise<StepProgram> {
+    invariant(state instanceof FlatState, 'A Program and its State must be of one executor.');
     return StepProgram.compile({
       gpu: this.gpu,
       plan,
-      planId:
-        options.precision === 'float16'
-          ? `${this.planId}/float16-${traits.float16 ? 'native' : 'packed'}`
-          : this.planId,
+      planId: await this.#planIdOf(plan, options),
       state,
       memory: this.memory,
       staging: this.#staging,
-      cold: () =>
-        (this.#cold ??= import('./cold').then(({ ColdKernels }) => new ColdKernels(this.gpu))),
+      cold: () => {
+        this.#cold ??= import('./cold').then(({ ColdKernels }) => new ColdKernels(this.gpu));
+        return this.#cold;
+      },
       ...(options.onProgress && { onProgress: options.onProgress }),
     });
+  }
+
+  /** Every choice that a tuned plan made is part of its name. */
+  async #planIdOf({ choices }: StepPlan, { precision, plan }: CompileOptions): Promise<string> {
+    const { float16 } = traitsOf(this.gpu);
+    const parts = [this.planId];
+    if (precision === 'float16') parts.push(`float16-${float16 ? 'native' : 'packed'}`);
+    if (plan === 'tuned') {
+      const chosen = [...new Set(choices.map((each) => `${keyOf(each)} ${each.chosen}`))].sort();
+      parts.push(`tuned-${(await hashJson(chosen)).slice(0, 8)}`);
+    }
+    return parts.join('/');
   }
 
   evaluate(graph: Graph, inputs: Tensors): Promise<Map<string, Tensor>> {
