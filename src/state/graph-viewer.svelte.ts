@@ -4,7 +4,9 @@
  */
 import type { GraphPicture, GraphSource, NodeDetails } from '../protocol/graph-view';
 import type { ModelVersion } from '../protocol/entities';
+import type { NodeCost } from '../profiling/sums';
 import { shapeOf } from './model-shape';
+import type { Measure } from './profile.svelte';
 import type { OpenProject } from './project.svelte';
 
 export interface Choice {
@@ -17,6 +19,20 @@ export interface Window {
   readonly left: number;
   readonly top: number;
   readonly scale: number;
+}
+
+/** What nodes cost in a profiled step, for colouring them. */
+export interface Heat {
+  readonly measure: Measure;
+  /** By position in the picture; null where no kernel works for the node. */
+  readonly costs: readonly (NodeCost | null)[];
+  /** The largest of any node, which has the full colour. */
+  readonly most: number;
+}
+
+/** Microseconds or bytes. */
+export function heatOf(cost: NodeCost, measure: Measure): number {
+  return measure === 'time' ? cost.micros : cost.bytes;
 }
 
 export const LEAST_SCALE = 0.02;
@@ -37,12 +53,15 @@ export class GraphViewer {
   #files = 0;
   /** What the picture shows, so that a list that was read anew does not open it again. */
   #shown = '';
+  /** Under the mouse. */
+  hovered = $state<number | null>(null);
   search = $state('');
   window = $state.raw<Window>({ left: 0, top: 0, scale: 1 });
   size = $state.raw({ width: 0, height: 0 });
 
   constructor(project: OpenProject) {
     this.#project = project;
+    this.#after = project.profile.takeWanted();
   }
 
   /** What can be shown: a file that was opened here, models, newest first and baselines last, then the blueprint. */
@@ -81,6 +100,26 @@ export class GraphViewer {
   readonly before = $derived.by(
     () => this.choices.find(({ id }) => id === this.#before && id !== this.after?.id) ?? null,
   );
+
+  /** Whether the project's profile is of the graph that is shown, so that it can be drawn onto it. */
+  readonly profiled = $derived.by((): boolean => {
+    const { after, before } = this;
+    if (after === null || before !== null) return false;
+    const { records, profile } = this.#project;
+    const model = records.models.find(({ id, parentId }) => id === after.id && parentId === null);
+    return profile.isOf(after.source, model?.runId ?? null);
+  });
+
+  readonly heat = $derived.by((): Heat | null => {
+    const { measure, costs: known } = this.#project.profile;
+    const picture = this.#picture;
+    if (measure === null || known === null || picture === null || !this.profiled) return null;
+    const costs = picture.nodes.map(({ name, category }) =>
+      category === 'port' ? null : (known.get(name) ?? null),
+    );
+    const most = costs.reduce((top, cost) => Math.max(top, cost ? heatOf(cost, measure) : 0), 0);
+    return { measure, costs, most };
+  });
 
   /** Positions of the nodes that the search finds, in reading order; empty without a search. */
   readonly found = $derived.by((): readonly number[] => {
@@ -142,6 +181,7 @@ export class GraphViewer {
       const picture = await this.#project.studio.openGraph(after.source, before?.source ?? null);
       if (turn !== this.#opening) return;
       this.#picture = picture;
+      this.hovered = null;
       this.#selected = null;
       this.#details = null;
       this.fit();

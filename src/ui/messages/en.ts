@@ -13,6 +13,7 @@ import { home } from './en-home';
 import { model } from './en-model';
 import { pictures } from './en-pictures';
 import { pretrained } from './en-pretrained';
+import { profile } from './en-profile';
 import { settings } from './en-settings';
 import { shell } from './en-shell';
 import { train } from './en-train';
@@ -31,6 +32,7 @@ export const en = {
   graph,
   model,
   pretrained,
+  profile,
   train,
   evaluate,
   tryOut,

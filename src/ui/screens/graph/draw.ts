@@ -3,8 +3,10 @@
  * that a frame with 2,000 nodes stays a few milliseconds.
  */
 import type { Change, GraphPicture, NodeCategory, PictureEdge } from '../../../protocol/graph-view';
-import type { Window } from '../../../state/graph-viewer.svelte';
+import { heatOf } from '../../../state/graph-viewer.svelte';
+import type { Heat, Window } from '../../../state/graph-viewer.svelte';
 import { resolveColour } from '../../charts/colours';
+import { bytes, percent } from '../../messages/format';
 
 export interface Palette {
   readonly ground: string;
@@ -13,6 +15,8 @@ export interface Palette {
   readonly quiet: string;
   readonly line: string;
   readonly chosen: string;
+  /** What costs most. */
+  readonly heat: string;
   readonly category: Readonly<Record<NodeCategory, string>>;
   readonly change: Readonly<Record<Change, string>>;
 }
@@ -24,6 +28,35 @@ export interface Scene {
   readonly selected: number | null;
   /** Nodes that the search found. */
   readonly found: ReadonlySet<number>;
+  /** What nodes cost; null where they are coloured by operator alone. */
+  readonly heat: Heat | null;
+}
+
+/** Share of the full colour that even the dearest node gets, so that its text stays readable. */
+const MOST_HEAT = 0.5;
+
+/** Ground of a node: the dearer, the warmer. Square roots, so that the many small ones differ, too. */
+export function groundOf({ panel, heat: warm }: Palette, heat: Heat | null, index: number): string {
+  const cost = heat?.costs[index];
+  if (!heat || !cost || heat.most === 0) return panel;
+  return mixed(panel, warm, MOST_HEAT * Math.sqrt(heatOf(cost, heat.measure) / heat.most));
+}
+
+/** Between two colours as `getComputedStyle` writes them: `rgb(20, 28, 23)`. */
+export function mixed(from: string, to: string, share: number): string {
+  const [a, b] = [from, to].map((colour) => colour.match(/[\d.]+/g)?.map(Number) ?? []);
+  const parts = [0, 1, 2].map((at) =>
+    Math.round((a?.[at] ?? 0) * (1 - share) + (b?.[at] ?? 0) * share),
+  );
+  return `rgb(${parts.join(', ')})`;
+}
+
+/** Share of the step's time, or the bytes moved, as the mark on a node; empty where no kernel works for it. */
+export function markOf(heat: Heat | null, index: number): string {
+  const cost = heat?.costs[index];
+  if (!heat || !cost) return '';
+  if (heat.measure === 'time') return percent(cost.share, cost.share < 0.1 ? 1 : 0);
+  return bytes(cost.bytes);
 }
 
 export const FONT = 'Inter, system-ui, sans-serif';
@@ -48,6 +81,7 @@ export function paletteOf(element: HTMLElement): Palette {
     quiet: colour('ink-3'),
     line: colour('edge'),
     chosen: colour('leaf'),
+    heat: colour('s2'),
     category: {
       port: colour('ink-3'),
       layer: colour('s3'),
@@ -148,7 +182,7 @@ function trace(context: CanvasPath, points: readonly number[]): void {
 
 function drawNode(
   context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D,
-  { picture, palette, selected, found, window }: Scene,
+  { picture, palette, selected, found, heat, window }: Scene,
   index: number,
 ): void {
   const node = picture.nodes[index];
@@ -159,7 +193,8 @@ function drawNode(
   const marked = change !== 'same' || index === selected || found.has(index);
   context.beginPath();
   context.roundRect(left, top, width, height, category === 'port' ? height / 2 : RADIUS);
-  context.fillStyle = window.scale < 0.12 ? palette.category[category] : palette.panel;
+  const far = window.scale < 0.12 && heat === null;
+  context.fillStyle = far ? palette.category[category] : groundOf(palette, heat, index);
   context.fill();
   context.strokeStyle =
     index === selected || found.has(index) ? palette.chosen : palette.change[change];
@@ -179,10 +214,35 @@ function drawNode(
   context.font = `600 13px ${FONT}`;
   const glyph = GLYPH[change];
   context.fillText(glyph === '' ? title : `${glyph} ${title}`, x, detail === '' ? y : y - 8);
-  if (detail === '') return;
-  context.fillStyle = palette.quiet;
-  context.font = `400 11px ${FONT}`;
-  context.fillText(detail, x, y + 10);
+  if (detail !== '') {
+    // Quiet ink would be too quiet on a warm ground.
+    context.fillStyle = heat ? palette.ink : palette.quiet;
+    context.font = `400 11px ${FONT}`;
+    context.fillText(detail, x, y + 10);
+  }
+  const mark = markOf(heat, index);
+  if (mark !== '') drawMark(context, palette, mark, x + width / 2, top);
+}
+
+/** A small plate on the upper corner of a node. */
+function drawMark(
+  context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D,
+  palette: Palette,
+  text: string,
+  right: number,
+  y: number,
+): void {
+  context.font = `600 11px ${FONT}`;
+  const width = context.measureText(text).width + 10;
+  context.beginPath();
+  context.roundRect(right - width + 8, y - 8, width, 16, 8);
+  context.fillStyle = palette.panel;
+  context.fill();
+  context.strokeStyle = palette.heat;
+  context.lineWidth = 1;
+  context.stroke();
+  context.fillStyle = palette.ink;
+  context.fillText(text, right - width / 2 + 8, y);
 }
 
 /** The node under a point of the picture; null for none. */

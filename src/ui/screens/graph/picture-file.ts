@@ -1,6 +1,7 @@
 /** The whole picture of a graph as a file: SVG, or PNG as large as a canvas may be. */
 import type { GraphPicture } from '../../../protocol/graph-view';
-import { draw, FONT, GLYPH } from './draw';
+import type { Heat } from '../../../state/graph-viewer.svelte';
+import { draw, FONT, GLYPH, groundOf, markOf } from './draw';
 import type { Palette } from './draw';
 
 const MARGIN = 24;
@@ -8,7 +9,11 @@ const MARGIN = 24;
 const MOST_PIXELS_A_SIDE = 8192;
 const WANTED_SCALE = 2;
 
-export async function pngOf(picture: GraphPicture, palette: Palette): Promise<Blob> {
+export async function pngOf(
+  picture: GraphPicture,
+  palette: Palette,
+  heat: Heat | null = null,
+): Promise<Blob> {
   const width = picture.width + 2 * MARGIN;
   const height = picture.height + 2 * MARGIN;
   const scale = Math.min(WANTED_SCALE, MOST_PIXELS_A_SIDE / Math.max(width, height));
@@ -16,25 +21,25 @@ export async function pngOf(picture: GraphPicture, palette: Palette): Promise<Bl
   const context = canvas.getContext('2d');
   if (!context) throw new Error('This browser gives no canvas to draw on.');
   const window = { left: MARGIN * scale, top: MARGIN * scale, scale };
-  const scene = { picture, window, palette, selected: null, found: new Set<number>() };
+  const scene = { picture, window, palette, selected: null, found: new Set<number>(), heat };
   draw(context, scene, canvas.width, canvas.height);
   return canvas.convertToBlob({ type: 'image/png' });
 }
 
-export function svgOf(picture: GraphPicture, palette: Palette): string {
+export function svgOf(picture: GraphPicture, palette: Palette, heat: Heat | null = null): string {
   const width = picture.width + 2 * MARGIN;
   const height = picture.height + 2 * MARGIN;
   const edges = picture.edges.map(({ points, change }) => {
     const dash = change === 'removed' ? ' stroke-dasharray="6 5"' : '';
     return `<path d="${pathOf(points)}" stroke="${palette.change[change]}"${dash}/>`;
   });
-  const nodes = picture.nodes.map((node) => {
+  const nodes = picture.nodes.map((node, index) => {
     const { x, y, width: w, height: h, title, detail, category, change, name } = node;
     const radius = category === 'port' ? h / 2 : 6;
     const glyph = GLYPH[change] === '' ? '' : `${GLYPH[change]} `;
     const dash = change === 'removed' ? ' stroke-dasharray="6 4"' : '';
     const lines = [
-      `<rect x="${round(x - w / 2)}" y="${round(y - h / 2)}" width="${round(w)}" height="${h}" rx="${radius}" fill="${palette.panel}" stroke="${palette.change[change]}"${dash}/>`,
+      `<rect x="${round(x - w / 2)}" y="${round(y - h / 2)}" width="${round(w)}" height="${h}" rx="${radius}" fill="${groundOf(palette, heat, index)}" stroke="${palette.change[change]}"${dash}/>`,
       `<text x="${round(x)}" y="${round(y + (detail === '' ? 4 : -4))}" font-size="13" font-weight="600" fill="${palette.ink}">${escape(glyph + title)}</text>`,
     ];
     if (category !== 'port') {
@@ -44,7 +49,13 @@ export function svgOf(picture: GraphPicture, palette: Palette): string {
     }
     if (detail !== '') {
       lines.push(
-        `<text x="${round(x)}" y="${round(y + 14)}" font-size="11" fill="${palette.quiet}">${escape(detail)}</text>`,
+        `<text x="${round(x)}" y="${round(y + 14)}" font-size="11" fill="${heat ? palette.ink : palette.quiet}">${escape(detail)}</text>`,
+      );
+    }
+    const mark = markOf(heat, index);
+    if (mark !== '') {
+      lines.push(
+        `<text x="${round(x + w / 2)}" y="${round(y - h / 2 - 2)}" font-size="11" font-weight="600" text-anchor="end" fill="${palette.ink}">${escape(mark)}</text>`,
       );
     }
     return `<g><title>${escape(name)}</title>${lines.join('')}</g>`;
