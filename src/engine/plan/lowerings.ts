@@ -8,11 +8,16 @@ import {
   attentionGradient,
   attentionTrainFits,
 } from '../../ops/attention/lowering';
+import {
+  BATCH_NORMALISATION,
+  BATCH_NORMALISATION_TRAINING,
+} from '../../ops/BatchNormalization/lowering';
 import { CONSTANTS } from '../../ops/constants/lowering';
 import { dropout } from '../../ops/Dropout/lowering';
-import { dropoutMask } from '../../ops/DropoutMask/lowering';
+import { DROPOUT_MASK } from '../../ops/DropoutMask/lowering';
 import { ELEMENTWISE, product } from '../../ops/elementwise/lowering';
 import { expandWhile } from '../../ops/expand-graph';
+import { gatherGradient } from '../../ops/GatherGrad/lowering';
 import { INDEXING } from '../../ops/indexing/lowering';
 import { infer, staticType } from '../../ops/infer-shapes';
 import type {
@@ -22,12 +27,14 @@ import type {
   LoweringTable,
 } from '../../ops/lowering/plan';
 import { MOVEMENT } from '../../ops/movement/lowering';
-import { layerNormalization } from '../../ops/normalisation/lowering';
+import { NORMALISATION, NORMALISATION_GRADIENTS } from '../../ops/normalisation/lowering';
 import { pad } from '../../ops/Pad/lowering';
 import { POOLING, POOLING_GRADIENTS } from '../../ops/pooling/lowering';
 import { POSITIONS } from '../../ops/positions/lowering';
 import { REDUCTION_KERNELS } from '../../ops/reductions/lowering';
 import { roiAlign } from '../../ops/RoiAlign/lowering';
+import { SOFTMAX } from '../../ops/Softmax/lowering';
+import { CROSS_ENTROPY } from '../../ops/SoftmaxCrossEntropy/lowering';
 import { topK } from '../../ops/TopK/lowering';
 import { KernelList } from './kernels';
 import { LINEAR } from './scratch-linear';
@@ -41,8 +48,10 @@ const STANDARD: LoweringTable = {
   ...REDUCTION_KERNELS,
   ...CONSTANTS,
   ...LINEAR,
+  ...NORMALISATION,
+  ...BATCH_NORMALISATION,
+  ...SOFTMAX,
   Attention: attention,
-  LayerNormalization: layerNormalization,
   Dropout: dropout,
   Pad: pad,
   RoiAlign: roiAlign,
@@ -51,10 +60,14 @@ const STANDARD: LoweringTable = {
 
 const TRAINING: LoweringTable = {
   ...POOLING_GRADIENTS,
+  ...NORMALISATION_GRADIENTS,
+  ...BATCH_NORMALISATION_TRAINING,
+  ...CROSS_ENTROPY,
   AttentionTrain: attention,
   AttentionGrad: attentionGradient,
-  DropoutMask: dropoutMask,
+  ...DROPOUT_MASK,
   DropoutTrain: product,
+  GatherGrad: gatherGradient,
 };
 
 /** Where a lowering does not take every form of its operator. */

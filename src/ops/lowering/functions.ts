@@ -120,6 +120,29 @@ fn order_of(x: f32) -> i32 {
   return select(bits, bits ^ 0x7fffffff, bits < 0);
 }`;
 
+// Philox 4x32-10 (Salmon et al. 2011), bit for bit that of core/philox.ts. WGSL has no product of 64 bits, so the high
+// word is made of 16-bit halves, in which nothing overflows.
+const philox = `
+fn multiply_high(a: u32, b: u32) -> u32 {
+  let middle = (a >> 16u) * (b & 0xffffu) + (((a & 0xffffu) * (b & 0xffffu)) >> 16u);
+  let other = (a & 0xffffu) * (b >> 16u) + (middle & 0xffffu);
+  return (a >> 16u) * (b >> 16u) + (middle >> 16u) + (other >> 16u);
+}
+fn philox(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
+  var c = counter;
+  var k = key;
+  for (var round = 0; round < 10; round++) {
+    c = vec4<u32>(
+      multiply_high(0xcd9e8d57u, c.z) ^ c.y ^ k.x,
+      0xcd9e8d57u * c.z,
+      multiply_high(0xd2511f53u, c.x) ^ c.w ^ k.y,
+      0xd2511f53u * c.x,
+    );
+    k += vec2<u32>(0x9e3779b9u, 0xbb67ae85u);
+  }
+  return c;
+}`;
+
 const FUNCTIONS: Readonly<Record<string, string>> = {
   infinity,
   nan,
@@ -136,6 +159,7 @@ const FUNCTIONS: Readonly<Record<string, string>> = {
   around,
   mirror,
   order_of,
+  philox,
 };
 
 /** Definitions of the functions that `code` calls, and of those that they call; each once. */

@@ -35,6 +35,8 @@ export interface RowKernel {
   readonly label: string;
   readonly inputs: readonly DeviceTensor[];
   readonly outputs: readonly StaticType[];
+  /** Statements before anything of the row is read. */
+  readonly before?: string;
   /** Elements that `each` knows by these names. */
   readonly keep: Readonly<Record<string, string>>;
   /** The body; `row` is the row's number. */
@@ -103,7 +105,7 @@ const named = (keep: Readonly<Record<string, string>>, own: (name: string) => st
     .map((name) => `let ${name} = ${own(name)};`)
     .join(' ');
 
-function threadBody(rows: Rows, { keep, body }: RowKernel): string {
+function threadBody(rows: Rows, { keep, body, before = '' }: RowKernel): string {
   const writer: RowWriter = {
     length: f32(rows.length),
     each: (statements) =>
@@ -115,7 +117,7 @@ function threadBody(rows: Rows, { keep, body }: RowKernel): string {
     max: (variable) => variable,
     once: (statements) => `  ${statements}`,
   };
-  return `  let start = ${start(rows)};\n${body(writer)}`;
+  return `  let start = ${start(rows)};\n${before}\n${body(writer)}`;
 }
 
 /** A loop whose own work is done once for several elements: on a processor it costs as much as a read. */
@@ -137,7 +139,12 @@ function groupSize(length: number, most: number): number {
   return Math.max(32, Math.min(wanted, GROUP, 2 ** Math.floor(Math.log2(most))));
 }
 
-function groupBody(rows: Rows, { keep, body }: RowKernel, size: number, kept: boolean): string {
+function groupBody(
+  rows: Rows,
+  { keep, body, before = '' }: RowKernel,
+  size: number,
+  kept: boolean,
+): string {
   const { length } = rows;
   const slots = Math.ceil(length / size);
   const inside = (slot: number, code: string): string =>
@@ -171,6 +178,7 @@ function groupBody(rows: Rows, { keep, body }: RowKernel, size: number, kept: bo
   };
   return `  let row = group;
   let start = ${start(rows)};
+${before}
 ${kept ? loads : ''}
 ${body(writer)}`;
 }
