@@ -1,25 +1,23 @@
 // `npm run bench`: one training step of three models, and three operators alone, on our executors, on stock TensorFlow.js
 // and on jax-js, side by side: every contender has a page of its own, all pages live at the same time, and rounds go
 // from page to page. Beside them stands onnxruntime outside the browser. A contender that fails shows its own error.
-//   --only mlp,matmul     some tasks           --rounds 7          rounds of each
+//   --only mlp,matmul     some tasks           --rounds 5          rounds of each
 //   --matmul 1024         edge of the matrices --peak 66.9         the card's float32 TFLOP/s, to give shares of it
 //   --flags "--a --b"     flags for Chromium   --json FILE, --keep (into docs/bench/)   all figures as JSON
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import { availableParallelism, cpus, platform, release, tmpdir } from 'node:os';
-import { extname, join, normalize, sep } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus, platform, release } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { judged, median, remarks, table } from '../bench/report.mjs';
 import { CHROMIUM_FLAGS, ensureChromium } from './lib/chromium.mjs';
-import { ensureInstalled } from './lib/setup.mjs';
+import { servePage } from './lib/page.mjs';
+import { ensureInstalled, ROOT } from './lib/setup.mjs';
 
 // Before anything that comes in packages is loaded.
 ensureInstalled();
 const { chromium } = await import('playwright-core');
-const { build } = await import('vite');
 
-const ROOT = new URL('..', import.meta.url).pathname;
 const MODELS = ['mlp', 'cnn', 'gpt'];
 const OPERATORS = ['matmul', 'conv', 'attention'].flatMap((name) => [name, `${name}-gradient`]);
 const CONTENDERS = ['webgpu', 'wasm'].flatMap((backend) =>
@@ -30,7 +28,6 @@ const FIRST_STEPS = 10;
 /** One turn of a contender takes about this long. */
 const TURN = 400;
 const OPEN_TIMEOUT = 150_000;
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript' };
 // Pages wait for their turns in the background; a browser would slow their timers there.
 const STAY_AWAKE = [
   '--disable-background-timer-throttling',
@@ -41,7 +38,7 @@ const STAY_AWAKE = [
 const { values: options } = parseArgs({
   options: {
     only: { type: 'string' },
-    rounds: { type: 'string', default: '7' },
+    rounds: { type: 'string', default: '5' },
     matmul: { type: 'string' },
     peak: { type: 'string' },
     flags: { type: 'string', default: '' },
@@ -51,42 +48,6 @@ const { values: options } = parseArgs({
 });
 const rounds = Number(options.rounds);
 const tasks = options.only?.split(',') ?? [...MODELS, ...OPERATORS];
-
-/** jax-js's threaded workers break when the page is minified, so nothing is. */
-async function buildPage(outDir) {
-  await build({
-    configFile: false,
-    root: join(ROOT, 'bench'),
-    base: './',
-    logLevel: 'error',
-    worker: { format: 'es' },
-    build: { outDir, emptyOutDir: true, target: 'es2023', minify: false, assetsInlineLimit: 0 },
-  });
-}
-
-/** Loopback with the headers that give pages shared memory. */
-async function serve(root) {
-  const server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url, 'http://localhost');
-    const file = normalize(
-      join(root, pathname === '/' ? 'index.html' : decodeURIComponent(pathname)),
-    );
-    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
-    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
-    if (!file.startsWith(root + sep)) return response.writeHead(403).end();
-    try {
-      const bytes = await readFile(file);
-      const type = file.endsWith('.wasm') ? 'application/wasm' : TYPES[extname(file)];
-      return response
-        .writeHead(200, { 'Content-Type': type ?? 'application/octet-stream' })
-        .end(bytes);
-    } catch {
-      return response.writeHead(404).end();
-    }
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { address: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
-}
 
 /** A fresh page in a context of its own: no library meets what another left behind. */
 async function openPage(browser, address) {
@@ -228,12 +189,10 @@ function commit() {
 }
 
 const started = Date.now();
-const folder = await mkdtemp(join(tmpdir(), 'terrarium-bench-'));
 let server;
 let browser;
 try {
-  await buildPage(folder);
-  server = await serve(folder);
+  server = await servePage(join(ROOT, 'bench'));
   const args = [...CHROMIUM_FLAGS, ...STAY_AWAKE, ...options.flags.split(' ').filter(Boolean)];
   browser = await chromium.launch({ executablePath: ensureChromium(), args });
   const front = await openPage(browser, server.address);
@@ -280,6 +239,5 @@ try {
   if (results.some(({ losses }) => losses && !losses.agree)) process.exitCode = 1;
 } finally {
   await browser?.close();
-  server?.close();
-  await rm(folder, { recursive: true, force: true });
+  await server?.close();
 }
