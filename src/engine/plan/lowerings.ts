@@ -14,7 +14,7 @@ import {
 } from '../../ops/BatchNormalization/lowering';
 import { CONSTANTS } from '../../ops/constants/lowering';
 import { dropout } from '../../ops/Dropout/lowering';
-import { DROPOUT_MASK } from '../../ops/DropoutMask/lowering';
+import { dropoutMask } from '../../ops/DropoutMask/lowering';
 import { ELEMENTWISE, product } from '../../ops/elementwise/lowering';
 import { expandWhile } from '../../ops/expand-graph';
 import { gatherGradient } from '../../ops/GatherGrad/lowering';
@@ -65,7 +65,7 @@ const TRAINING: LoweringTable = {
   ...CROSS_ENTROPY,
   AttentionTrain: attention,
   AttentionGrad: attentionGradient,
-  ...DROPOUT_MASK,
+  DropoutMask: dropoutMask,
   DropoutTrain: product,
   GatherGrad: gatherGradient,
 };
