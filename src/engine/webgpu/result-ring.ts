@@ -8,6 +8,7 @@ import type { GpuDevice } from '../device';
 import type { Ticket } from '../executor';
 import type { PlannedValue } from '../plan/step-plan';
 import type { DeviceMemory } from './device-memory';
+import { deviceLost } from './read';
 import type { StagingPool } from './read';
 
 const MOST_SLOTS = 256;
@@ -15,11 +16,19 @@ const LEAST_SLOTS = 4;
 const RING_BYTES = 2 ** 20;
 
 export class StepTicket implements Ticket {
+  readonly #gpu: GpuDevice;
   readonly #read: () => Promise<Map<string, Float32Array | Int32Array>>;
   #result: Promise<Map<string, Float32Array | Int32Array>> | undefined;
 
-  constructor(read: () => Promise<Map<string, Float32Array | Int32Array>>) {
+  constructor(gpu: GpuDevice, read: () => Promise<Map<string, Float32Array | Int32Array>>) {
+    this.#gpu = gpu;
     this.#read = read;
+  }
+
+  /** Waits for everything that was submitted when it is called: ask right after the step. */
+  async done(): Promise<void> {
+    await this.#gpu.device.queue.onSubmittedWorkDone();
+    if (this.#gpu.isLost()) throw deviceLost();
   }
 
   async read(): Promise<Map<string, Float32Array>> {
@@ -87,7 +96,7 @@ export class ResultRing {
     this.#written[slot] = step;
     const at = slot * this.#slotBytes;
     encoder.copyBufferToBuffer(results, 0, this.#ring, at, this.#slotBytes);
-    return new StepTicket(() => this.#fetch(step, slot, at));
+    return new StepTicket(this.#gpu, () => this.#fetch(step, slot, at));
   }
 
   async #fetch(
