@@ -173,10 +173,10 @@ export function permutation(n: number, seed: number, purpose: string, epoch: num
 }
 
 /** Where a dropout mask stands among all numbers of a run. */
-export interface MaskOptions {
+export interface DropoutMaskOptions {
   /** Share of elements dropped, in [0, 1). */
   readonly ratio: number;
-  /** Elements of one example; `out` holds whole rows. */
+  /** Elements of one row; `out` holds whole rows. */
   readonly rowSize: number;
   /** Words of `dropoutKey`. */
   readonly key: ArrayLike<number>;
@@ -185,11 +185,11 @@ export interface MaskOptions {
 }
 
 /**
- * What a step's masks depend on: [seed low, seed high, step (1-based), row of the effective batch at which this part
- * of it starts; not 0 only under gradient accumulation]. Words as int32, the bits of uint32.
+ * What the masks of a step depend on: [seed low, seed high, step (1-based), part]. A step in several micro-batches
+ * counts its parts from 0, so that its masks are those of the whole batch. Words as int32, the bits of uint32.
  */
-export function dropoutKey(seed: number, step: number, firstRow = 0): Int32Array {
-  return Int32Array.of(...seedKey(seed), step, firstRow);
+export function dropoutKey(seed: number, step: number, part = 0): Int32Array {
+  return Int32Array.of(...seedKey(seed), step, part);
 }
 
 /** Words below it are dropped: the comparison is of integers, so a mask is the same bits on every machine. */
@@ -198,13 +198,17 @@ export function dropoutThreshold(ratio: number): number {
 }
 
 /** Fills a dropout mask: 0 where dropped, else 1 / (1 - ratio). */
-export function fillMask(out: Float32Array, options: MaskOptions): void {
+export function fillDropoutMask(out: Float32Array, options: DropoutMaskOptions): void {
   const { ratio, rowSize, key, purpose } = options;
-  const [k0 = 0, k1 = 0, step = 0, firstRow = 0] = Array.from(key);
+  const [k0 = 0, k1 = 0, step = 0, part = 0] = Array.from(key);
   const threshold = dropoutThreshold(ratio);
   const kept = 1 / (1 - ratio);
   const words = new Uint32Array(4);
-  for (let start = 0, row = firstRow; start < out.length; start += rowSize, row++) {
+  for (
+    let start = 0, row = part * (out.length / rowSize);
+    start < out.length;
+    start += rowSize, row++
+  ) {
     const end = Math.min(start + rowSize, out.length);
     for (let i = start, block = 0; i < end; i += 4, block++) {
       philoxInto(words, block, row, step, purpose, k0, k1);
@@ -214,30 +218,4 @@ export function fillMask(out: Float32Array, options: MaskOptions): void {
       }
     }
   }
-}
-
-export interface DropoutMaskOptions {
-  readonly ratio: number;
-  readonly rowSize: number;
-  /** 1-based step number. */
-  readonly step: number;
-  readonly seed: number;
-  /** Name of the DropoutTrain node. */
-  readonly name: string;
-  /** Row of the effective batch at which `out` starts; not 0 only under gradient accumulation. */
-  readonly firstRow?: number;
-}
-
-/** The mask of a layer in one step. */
-export function fillDropoutMask(out: Float32Array, options: DropoutMaskOptions): void {
-  const { ratio, rowSize, step, seed, name, firstRow = 0 } = options;
-  if (!(ratio >= 0 && ratio < 1)) {
-    throw new AppError(
-      'random/ratio',
-      `Dropout "${name}" has ratio ${ratio}; it must be at least 0 and below 1.`,
-      { name, ratio },
-    );
-  }
-  const key = dropoutKey(seed, step, firstRow);
-  fillMask(out, { ratio, rowSize, key, purpose: purposeHash(`dropout:${name}`) });
 }

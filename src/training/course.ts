@@ -3,14 +3,15 @@
  * decides when each of these happens.
  */
 import { AppError } from '../core/errors';
-import { fillDropoutMask } from '../core/philox';
+import { dropoutKey } from '../core/philox';
 import type { Feeds, Program, Ticket } from '../engine/executor';
+import { DROPOUT_KEY } from '../ops/DropoutMask/spec';
 import type { MetricPoint, TrainingConfig } from '../protocol/entities';
 import { isSum } from './accumulate';
 import type { Batch, BatchCursor } from './batch-source';
 import { Flight } from './flight';
 import type { Arrival } from './flight';
-import type { LoopEvent, LoopRequest, LoopSummary, MaskInput, Tensors } from './loop-types';
+import type { LoopEvent, LoopRequest, LoopSummary, Tensors } from './loop-types';
 import { microBatches } from './micro-batch';
 import { Skips } from './skips';
 import { batchFeeds, scalar, validate } from './validation';
@@ -34,7 +35,6 @@ export class Course {
   readonly #skips = new Skips();
   /** State entries that outlive a step. */
   readonly #kept: readonly string[];
-  readonly #masks: readonly { readonly mask: MaskInput; readonly data: Float32Array[] }[];
   readonly #lost: Promise<never>;
   readonly #curve: MetricPoint[] = [];
   #fresh: MetricPoint[] = [];
@@ -65,11 +65,6 @@ export class Course {
     this.#perEpoch = stepsPerEpoch(rows.train, training.batchSize);
     this.stepsTotal = this.#perEpoch * training.epochs;
     this.#pointEvery = Math.max(1, Math.ceil(this.stepsTotal / CURVE_POINTS));
-    // Two of each, because two steps may be in flight.
-    this.#masks = request.masks.map((mask) => {
-      const size = mask.dims.reduce((product, dim) => product * dim, 1);
-      return { mask, data: [new Float32Array(size), new Float32Array(size)] };
-    });
     this.#lost = request.lost.then((reason) => {
       throw new AppError(
         'engine/device-lost',
@@ -187,19 +182,9 @@ export class Course {
     return profiling.active ? this.guard(profiling.step(program, feeds)) : program.step(feeds);
   }
 
-  /** Rows and their dropout masks, which are those of the whole batch however it is divided. */
+  /** Rows, and what their dropout masks depend on: they are those of the whole batch however it is divided. */
   #rowFeeds(part: Batch, step: number, index: number): Map<string, Float32Array | Int32Array> {
-    const { seed } = this.#request;
-    const feeds = batchFeeds(part);
-    for (const { mask, data } of this.#masks) {
-      const out = data[(step + index) % 2] ?? new Float32Array(0);
-      const [rows = 0, ...dims] = mask.dims;
-      const rowSize = dims.reduce((product, dim) => product * dim, 1);
-      const { ratio, node: name } = mask;
-      fillDropoutMask(out, { ratio, rowSize, step, seed, name, firstRow: index * rows });
-      feeds.set(mask.input, out);
-    }
-    return feeds;
+    return batchFeeds(part).set(DROPOUT_KEY, dropoutKey(this.#request.seed, step, index));
   }
 
   async settleAll(): Promise<void> {

@@ -6,16 +6,6 @@ import type { BatchSource } from './batch-source';
 import type { RunControl } from './control';
 import type { Reading } from './validation';
 
-/** A dropout mask that the host fills: a graph input of the training graph. */
-export interface MaskInput {
-  readonly input: string;
-  /** Name of the DropoutTrain node, which keys its random numbers. */
-  readonly node: string;
-  readonly ratio: number;
-  /** [rows of a micro-batch, …] */
-  readonly dims: readonly number[];
-}
-
 export type Tensors = Map<string, Float32Array>;
 
 /** Where a run stands at the end of a step: enough to go on from there, anywhere. */
@@ -38,7 +28,6 @@ export interface LoopRequest {
   /** Where a step is made of several: what each micro-batch runs before `train` ends the step. */
   readonly micro?: Program | null;
   readonly validate: Program;
-  readonly masks: readonly MaskInput[];
   /** Learning rate of a step, by its 1-based number. */
   readonly learningRate: (step: number) => number;
   /** Feeds that change with the 0-based epoch: shares of the learning rate. */

@@ -21,7 +21,7 @@ import { runGraphs } from './run-graphs';
 import type { SessionConfig } from './run-graphs';
 import { learningRateAt } from './schedule';
 import { FACTORS_INPUT, factorsFeed } from './training-graph';
-import type { MaskSpec, StepGraph } from './training-graph';
+import type { StepGraph } from './training-graph';
 import type { Reading } from './validation';
 
 export interface Session {
@@ -32,7 +32,6 @@ export interface Session {
   /** Where gradients are accumulated: what each micro-batch runs before `train` ends the step. */
   readonly micro: Program | null;
   readonly validate: Program;
-  readonly masks: readonly MaskSpec[];
   readonly stepsTotal: number;
   /** Numbers that learn. */
   readonly weights: number;
@@ -110,7 +109,6 @@ export async function openSession(
       train,
       micro,
       validate,
-      masks: learning.masks,
       stepsTotal: stepsPerEpoch(parts.train, batchSize) * epochs,
       weights: learning.weights.reduce(
         (sum, weight) => sum + sizeOf(learned.initializers.get(weight)?.dims ?? [0]),
@@ -150,12 +148,11 @@ export function loopBasis(
   | 'train'
   | 'micro'
   | 'validate'
-  | 'masks'
   | 'learningRate'
   | 'rates'
 > {
   const { training, seed } = config;
-  const { state, train, micro, validate, masks, stepsTotal, rates } = session;
+  const { state, train, micro, validate, stepsTotal, rates } = session;
   return {
     training,
     seed,
@@ -165,7 +162,6 @@ export function loopBasis(
     train,
     micro,
     validate,
-    masks,
     learningRate: (step) => learningRateAt(training, step, stepsTotal),
     rates,
   };

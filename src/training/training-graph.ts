@@ -4,6 +4,7 @@
  */
 import { AppError, invariant } from '../core/errors';
 import { sizeOf } from '../core/dtype';
+import { purposeHash } from '../core/philox';
 import { GraphBuilder } from '../onnx/builder';
 import { attr, TRAINING_DOMAIN } from '../onnx/graph';
 import type { Attribute, Graph, Node, Tensor } from '../onnx/graph';
@@ -13,6 +14,7 @@ import { differentiate } from '../autodiff/differentiate';
 import { recompute } from '../autodiff/recompute';
 import { pruneUnused } from '../onnx/compose';
 import { floatAttribute } from '../ops/attributes';
+import { DROPOUT_KEY, DROPOUT_KEY_WORDS } from '../ops/DropoutMask/spec';
 import { infer, staticType } from '../ops/infer-shapes';
 import type { Inference } from '../ops/infer-shapes';
 import { numbersOf } from '../ops/value';
@@ -46,14 +48,6 @@ export interface TrainingOptions extends LossOptions {
   readonly lossScale?: number;
 }
 
-/** A dropout mask that the host fills for each step. `dims` include the batch. */
-export interface MaskSpec {
-  readonly input: string;
-  readonly ratio: number;
-  readonly dims: readonly number[];
-  readonly node: string;
-}
-
 /** A graph with what becomes of its values. */
 export interface StepGraph {
   readonly graph: Graph;
@@ -68,7 +62,6 @@ export interface TrainingGraph extends StepGraph {
   readonly micro: StepGraph | null;
   readonly stateSpecs: readonly StateSpec[];
   readonly initialState: ReadonlyMap<string, Float32Array>;
-  readonly masks: readonly MaskSpec[];
   /** Names of the weights that learn, in the optimiser's order. */
   readonly weights: readonly string[];
   /** Running statistics that adapt to the rows: each micro-batch is normalised by itself. */
@@ -201,25 +194,32 @@ function addDropout(
   builder: GraphBuilder,
   { types, constants }: Pick<Inference, 'types' | 'constants'>,
   node: Node,
-): MaskSpec | undefined {
+): void {
   const [x = ''] = node.inputs;
   const ratio = dropoutRatio(constants, node);
   const outputs = node.outputs.slice(0, 1);
   if (ratio === 0) {
     copyNode(builder, node, { op: 'Identity', inputs: [x], outputs, attributes: new Map() });
-    return undefined;
+    return;
   }
   const { dims } = staticType(types, x);
-  const input = builder.input(`${node.name}/mask`, 'float32', dims);
-  builder.metadata(`mask:${input}`, JSON.stringify({ ratio, dims }));
+  if (!builder.isInput(DROPOUT_KEY)) builder.input(DROPOUT_KEY, 'int32', [DROPOUT_KEY_WORDS]);
+  const attributes = {
+    dims: attr.ints(dims),
+    ratio: attr.float(ratio),
+    purpose: attr.int(purposeHash(`dropout:${node.name}`)),
+  };
+  const mask = builder.node('DropoutMask', [DROPOUT_KEY], attributes, {
+    domain: TRAINING_DOMAIN,
+    outputs: [`${node.name}/mask`],
+  });
   copyNode(builder, node, {
     op: 'DropoutTrain',
     domain: TRAINING_DOMAIN,
-    inputs: [x, input],
+    inputs: [x, mask],
     outputs,
     attributes: new Map(),
   });
-  return { input, ratio, dims, node: node.name };
 }
 
 /** A batch norm that keeps its statistics, also where the file was exported while it learned. */
@@ -254,12 +254,10 @@ function learn(forward: Graph, roles: Roles, options: TrainingOptions, suffix: s
   for (const scalar of accumulates ? ['micro_step'] : STEP_FEEDS) {
     builder.input(scalar, 'float32', []);
   }
-  const masks: MaskSpec[] = [];
   const newStatistics = new Map<string, string>();
   for (const node of forward.nodes) {
     if (node.op === 'Dropout' && node.domain === '') {
-      const mask = addDropout(builder, known, node);
-      if (mask) masks.push(mask);
+      addDropout(builder, known, node);
     } else if (isNorm(node) && roles.statistics.includes(node.inputs[3] ?? '')) {
       addNorm(builder, node).forEach((value, index) =>
         newStatistics.set(node.inputs[3 + index] ?? '', value),
@@ -288,7 +286,7 @@ function learn(forward: Graph, roles: Roles, options: TrainingOptions, suffix: s
   guardStatistics(full, newStatistics, loss, updates);
   const gradients =
     scale === undefined ? learned.gradients : unscaled(full, learned.gradients, scale);
-  return { builder: full, loss, gradients, updates, masks };
+  return { builder: full, loss, gradients, updates };
 }
 
 /** Declares what replaces the State and what can be read, and leaves out what neither needs. */
@@ -361,7 +359,7 @@ export function buildTrainingGraph(forward: Graph, options: TrainingOptions): Tr
   }
   if (lossScale !== undefined) initialState.set(LOSS_SCALE.entry, Float32Array.of(lossScale));
   const end = finished(full, updates, outputs, stateSpecs);
-  return { ...end, micro, stateSpecs, initialState, masks: learned.masks, weights, statistics };
+  return { ...end, micro, stateSpecs, initialState, weights, statistics };
 }
 
 /**

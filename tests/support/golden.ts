@@ -74,7 +74,7 @@ export function goldenForward(golden: GoldenCase): Graph {
   let x = builder.input('features', 'float32', ['batch', ...first.slice(1)]);
   if (golden.model === 'mlp') {
     x = builder.node('Relu', [dense(x, 'dense_0', 1)]);
-    if (golden.steps[0]?.feeds['drop/mask']) {
+    if (golden.steps[0]?.feeds.dropout_key) {
       x = builder.node('Dropout', [x, builder.scalar(0.5)], {}, { name: 'drop' });
     }
     x = builder.node('Tanh', [dense(x, 'dense_1', 0)]);
@@ -115,7 +115,7 @@ export function goldenFeeds(golden: GoldenCase, index: number): Map<string, Feed
   const regression = golden.loss === 'mse' || golden.loss === 'huber';
   const feeds = new Map<string, Feed>();
   for (const [name, { data }] of Object.entries(step.feeds)) {
-    const whole = name === 'labels' && !regression;
+    const whole = name === 'dropout_key' || (name === 'labels' && !regression);
     feeds.set(name, whole ? Int32Array.from(data) : Float32Array.from(data));
   }
   feeds.set('learning_rate', Float32Array.of(step.learning_rate));

@@ -40,10 +40,38 @@ def rows(loss, logits, labels):
     return F.huber_loss(logits, labels, reduction="none", delta=1.0)[:, 0]
 
 
+def philox(counter, key):
+    """Philox 4x32-10: Salmon, Moraes, Dror & Shaw 2011."""
+    a, b, c, d = counter
+    k, l = key
+    for _ in range(10):
+        first, second = 0xD2511F53 * a, 0xCD9E8D57 * c
+        a, b, c, d = second >> 32 ^ b ^ k, second % 2**32, first >> 32 ^ d ^ l, first % 2**32
+        k, l = (k + 0x9E3779B9) % 2**32, (l + 0xBB67AE85) % 2**32
+    return a, b, c, d
+
+
+def fnv(text):
+    value = 0x811C9DC5
+    for byte in text.encode():
+        value = (value ^ byte) * 0x01000193 % 2**32
+    return value
+
+
+def dropout_mask(key, rows, size, name):
+    """Half of the elements 0, the others 2."""
+    low, high, step, part = (int(word) for word in key)
+    words = [
+        [word for block in range(-(-size // 4)) for word in philox((block, part * rows + row, step, name), (low, high))]
+        for row in range(rows)
+    ]
+    return torch.tensor([[2.0 if word >= 2**31 else 0.0 for word in row[:size]] for row in words], dtype=torch.float64)
+
+
 def mlp(weights, feed, state):
     hidden = torch.relu(feed["features"] @ weights["dense_0.weight"].T + weights["dense_0.bias"])
-    if "drop/mask" in feed:
-        hidden = hidden * feed["drop/mask"]
+    if "dropout_key" in feed:
+        hidden = hidden * dropout_mask(feed["dropout_key"], *hidden.shape, fnv("dropout:drop"))
     hidden = torch.tanh(hidden @ weights["dense_1.weight"] + weights["dense_1.bias"])
     return hidden @ weights["dense_2.weight"].T + weights["dense_2.bias"]
 
@@ -105,7 +133,7 @@ def case(name, model, shapes, statistics, feeds, loss, kind, clip):
     optimiser = optimiser_of(kind, weights)
     expected = []
     for step in range(STEPS):
-        feed = feeds(generator)
+        feed = feeds(generator, step + 1)
         optimiser.zero_grad()
         row = rows(loss, model(weights, feed, state), feed["labels"])
         numerator = (row * feed["sample_weight"]).sum()
@@ -159,7 +187,7 @@ def mlp_case(name, loss, kind, clip, outputs, dropout=True):
         "dense_2.bias": (outputs,),
     }
 
-    def feeds(generator):
+    def feeds(generator, step):
         feed = {"features": single(torch.randn(batch, 5, generator=generator, dtype=torch.float64))}
         if loss in ("mse", "huber"):
             feed["labels"] = single(2 * torch.randn(batch, 1, generator=generator, dtype=torch.float64))
@@ -167,8 +195,7 @@ def mlp_case(name, loss, kind, clip, outputs, dropout=True):
             feed["labels"] = torch.randint(max(outputs, 2), (batch,), generator=generator)
         feed["sample_weight"] = torch.tensor([1.0, 0.5, 2.0, 1.0, 0.25, 0.0], dtype=torch.float64)
         if dropout:
-            kept = torch.rand(batch, 7, generator=generator) >= 0.5
-            feed["drop/mask"] = kept.double() * 2
+            feed["dropout_key"] = torch.tensor([1234567890, 3, step, 0])
         return feed
 
     return case(name, mlp, shapes, {}, feeds, loss, kind, clip)
@@ -190,7 +217,7 @@ def cnn_case(name, kind, clip):
         "norm_0.running_var": torch.tensor([1.0, 0.5, 2.0], dtype=torch.float64),
     }
 
-    def feeds(generator):
+    def feeds(generator, step):
         return {
             "features": single(torch.randn(4, 2, 8, 6, generator=generator, dtype=torch.float64)),
             "labels": torch.randint(3, (4,), generator=generator),

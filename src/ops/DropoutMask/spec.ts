@@ -1,11 +1,11 @@
 /**
  * The mask of a dropout layer, drawn where it is needed: (dropout_key) -> mask.
- *   dropout_key  int32 [4]: seed low word, seed high word, step, first row; read as uint32 (core/philox.ts, dropoutKey)
+ *   dropout_key  int32 [4]: seed low word, seed high word, step, part; read as uint32 (core/philox.ts, dropoutKey)
  *   mask         float32 `dims` = [rows, ...row]
  *   attributes   dims (ints), ratio (float, 0 ≤ ratio < 1), purpose (int, a uint32)
  *
  * Element e of row r (e counts through the row) is lane e mod 4 of Philox 4x32-10 (Salmon et al. 2011) with
- *   counter (c₀, c₁, c₂, c₃) = (⌊e/4⌋, first row + r, step, purpose),   key (k₀, k₁) = (seed low, seed high)
+ *   counter (c₀, c₁, c₂, c₃) = (⌊e/4⌋, part · rows + r, step, purpose),   key (k₀, k₁) = (seed low, seed high)
  * ten times:  c₀, c₁, c₂, c₃ ← hi(M₁·c₂) ^ c₁ ^ k₀, lo(M₁·c₂), hi(M₀·c₀) ^ c₃ ^ k₁, lo(M₀·c₀)
  *             k₀, k₁ ← k₀ + 0x9e3779b9, k₁ + 0xbb67ae85
  * with M₀ = 0xd2511f53, M₁ = 0xcd9e8d57, all of it modulo 2³², lo the product modulo 2³² and hi its upper 32 bits. By
@@ -15,7 +15,7 @@
  *
  * It has no expansion: executors without a kernel draw it before the step (engine/host-masks.ts).
  */
-import { dropoutThreshold, fillMask } from '../../core/philox';
+import { dropoutThreshold, fillDropoutMask } from '../../core/philox';
 import { sizeOf } from '../../core/dtype';
 import { TRAINING_DOMAIN } from '../../onnx/graph';
 import type { Node } from '../../onnx/graph';
@@ -24,6 +24,8 @@ import type { OpSpec } from '../define';
 import { checkInputDims, inputType, shapeError, shapeText } from '../shapes';
 import { inputValue } from '../value';
 
+/** Graph input of training graphs with dropout: `dropoutKey` of the step. */
+export const DROPOUT_KEY = 'dropout_key';
 export const DROPOUT_KEY_WORDS = 4;
 
 export interface DropoutMaskSettings {
@@ -53,7 +55,7 @@ export function dropoutMaskSettings(node: Node): DropoutMaskSettings {
 
 /** The mask of a node for one step. */
 export function drawMask(node: Node, key: ArrayLike<number>, out: Float32Array): void {
-  fillMask(out, { ...dropoutMaskSettings(node), key });
+  fillDropoutMask(out, { ...dropoutMaskSettings(node), key });
 }
 
 export const dropoutMaskSpec: OpSpec = {

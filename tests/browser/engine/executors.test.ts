@@ -87,13 +87,13 @@ describe.each(['webgpu', 'wasm'] as const)('%s', (name) => {
     const training = trainingOf(CNN);
     const { state, program } = await open(each(name), training);
     const before = await state.read();
-    const bad = feedsFor(CNN, training, 1);
+    const bad = feedsFor(CNN, 1);
     bad.set('features', new Float32Array(bad.get('features')?.length ?? 0).fill(NaN));
     const results = await stepAndRead(program, bad);
     expect(Number.isFinite(results.get('grad_norm')?.[0])).toBe(false);
     expect(results.get('step_done')).toEqual(Float32Array.of(1));
     expect(await state.read()).toEqual(before);
-    const good = await stepAndRead(program, feedsFor(CNN, training, 2));
+    const good = await stepAndRead(program, feedsFor(CNN, 2));
     expect(Number.isFinite(good.get('grad_norm')?.[0])).toBe(true);
     expect(await state.read()).not.toEqual(before);
     program.dispose();
@@ -104,18 +104,18 @@ describe.each(['webgpu', 'wasm'] as const)('%s', (name) => {
     const training = trainingOf(MLP);
     const { state, program } = await open(each(name), training);
     await expect(state.restore()).rejects.toMatchObject({ code: 'engine/state' });
-    await stepAndRead(program, feedsFor(MLP, training, 1));
+    await stepAndRead(program, feedsFor(MLP, 1));
     const kept = await state.read();
     await state.snapshot();
-    await stepAndRead(program, feedsFor(MLP, training, 2));
+    await stepAndRead(program, feedsFor(MLP, 2));
     expect(await state.read()).not.toEqual(kept);
     await state.restore();
     expect(await state.read()).toEqual(kept);
     // The same step from the same state gives the same state.
-    await stepAndRead(program, feedsFor(MLP, training, 2));
+    await stepAndRead(program, feedsFor(MLP, 2));
     const after = await state.read();
     await state.restore();
-    await stepAndRead(program, feedsFor(MLP, training, 2));
+    await stepAndRead(program, feedsFor(MLP, 2));
     expect(await state.read()).toEqual(after);
     program.dispose();
     state.dispose();
@@ -126,7 +126,7 @@ describe.each(['webgpu', 'wasm'] as const)('%s', (name) => {
     for (const executor of [reference, each(name)]) {
       const training = trainingOf(CNN);
       const { state, program } = await open(executor, training);
-      await stepAndRead(program, feedsFor(CNN, training, 1));
+      await stepAndRead(program, feedsFor(CNN, 1));
       const validation = buildValidationGraph(forwardOf(CNN), {
         task: 'classification',
         loss: 'softmax-ce',
@@ -136,7 +136,7 @@ describe.each(['webgpu', 'wasm'] as const)('%s', (name) => {
         updates: new Map(),
         outputs: validation.outputs,
       });
-      const feeds = feedsFor(CNN, { ...training, masks: [] }, 9);
+      const feeds = feedsFor(CNN, 9);
       const result = await stepAndRead(validate, feeds);
       losses.push(result.get('loss_numerator')?.[0] ?? NaN);
       expect(result.get('logits')).toHaveLength(CNN.batchSize * CNN.classes);
@@ -150,9 +150,9 @@ describe.each(['webgpu', 'wasm'] as const)('%s', (name) => {
   it('does not see what the caller writes into its arrays after the call', async () => {
     const training = trainingOf(MLP);
     const { state, program } = await open(each(name), training);
-    const clean = await stepAndRead(program, feedsFor(MLP, training, 1));
+    const clean = await stepAndRead(program, feedsFor(MLP, 1));
     await state.write(training.initialState);
-    const feeds = feedsFor(MLP, training, 1);
+    const feeds = feedsFor(MLP, 1);
     const ticket = program.step(feeds);
     for (const data of feeds.values()) data.fill(0);
     expect((await ticket.read()).get('loss_numerator')).toEqual(clean.get('loss_numerator'));
@@ -163,7 +163,7 @@ describe.each(['webgpu', 'wasm'] as const)('%s', (name) => {
   it('names the feed that is missing or of the wrong length', async () => {
     const training = trainingOf(MLP);
     const { state, program } = await open(each(name), training);
-    const feeds = feedsFor(MLP, training, 1);
+    const feeds = feedsFor(MLP, 1);
     feeds.set('features', new Float32Array(5));
     expect(() => program.step(feeds)).toThrow(/"features" should be fed 96 numbers/);
     feeds.delete('features');
@@ -178,11 +178,11 @@ describe('webgpu', () => {
     const start = webgpu.memory.buffers;
     const training = trainingOf(CNN);
     const { state, program } = await open(webgpu, training);
-    await stepAndRead(program, feedsFor(CNN, training, 1));
+    await stepAndRead(program, feedsFor(CNN, 1));
     const first = webgpu.memory.buffers;
-    for (let step = 2; step < 6; step++) await stepAndRead(program, feedsFor(CNN, training, step));
+    for (let step = 2; step < 6; step++) await stepAndRead(program, feedsFor(CNN, step));
     expect(webgpu.memory.buffers).toBe(first);
-    program.step(feedsFor(CNN, training, 6));
+    program.step(feedsFor(CNN, 6));
     program.dispose();
     state.dispose();
     expect(webgpu.memory.buffers).toBe(start);
@@ -192,7 +192,7 @@ describe('webgpu', () => {
     const training = trainingOf(MLP);
     const { state, program } = await open(webgpu, training);
     const before = await state.read();
-    const feeds = feedsFor(MLP, training, 1);
+    const feeds = feedsFor(MLP, 1);
     feeds.get('labels')?.fill(MLP.classes, 2, 3);
     const result = await stepAndRead(program, feeds);
     expect(result.get('loss_numerator')).toEqual(Float32Array.of(NaN));
@@ -208,6 +208,6 @@ describe('webgpu', () => {
     // As a crashed driver would: nobody called close().
     executor.gpu.device.destroy();
     expect(await executor.lost).toMatch(/stopped answering/);
-    expect(() => program.step(feedsFor(MLP, training, 1))).toThrow(/stopped answering/);
+    expect(() => program.step(feedsFor(MLP, 1))).toThrow(/stopped answering/);
   });
 });

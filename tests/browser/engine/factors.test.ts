@@ -32,7 +32,7 @@ describe.each([SGD, ADAMW])('$kind', (optimiser) => {
     const norms: number[] = [];
     const states = [];
     for (let step = 1; step <= 3; step++) {
-      const feeds = feedsFor(MLP, training, step).set(FACTORS_INPUT, factorsOf(step));
+      const feeds = feedsFor(MLP, step).set(FACTORS_INPUT, factorsOf(step));
       norms.push((await stepAndRead(program, feeds)).get('grad_norm')?.[0] ?? NaN);
       states.push(await state.read());
     }

@@ -1,9 +1,10 @@
 /** Small models and batches for the executors, and what is measured between them. */
 import { buildBlueprint } from '../../../src/blueprints/build';
-import { normals } from '../../../src/core/philox';
+import { dropoutKey, normals } from '../../../src/core/philox';
 import { sizeOf } from '../../../src/core/dtype';
 import type { Executor, Feeds, Program, State } from '../../../src/engine/executor';
 import type { Graph } from '../../../src/onnx/graph';
+import { DROPOUT_KEY } from '../../../src/ops/DropoutMask/spec';
 import type { OwnBlueprint, OptimiserConfig } from '../../../src/protocol/entities';
 import { buildTrainingGraph } from '../../../src/training/training-graph';
 import type { TrainingGraph } from '../../../src/training/training-graph';
@@ -77,12 +78,8 @@ export function trainingOf(model: Model, optimiser: OptimiserConfig = ADAM): Tra
   });
 }
 
-/** A batch that can be learned: each class has its own mean. Masks keep three of four elements. */
-export function feedsFor(
-  model: Model,
-  training: TrainingGraph,
-  step: number,
-): Map<string, Float32Array | Int32Array> {
+/** A batch that can be learned: each class has its own mean. */
+export function feedsFor(model: Model, step: number): Map<string, Float32Array | Int32Array> {
   const { batchSize, classes, featureDims } = model;
   const size = sizeOf(featureDims);
   const noise = normals(batchSize * size, 1, 3, 'feeds', step);
@@ -100,14 +97,7 @@ export function feedsFor(
     ['step', Float32Array.of(step)],
     ['clip_norm', Float32Array.of(1)],
   ]);
-  for (const { input, dims, ratio } of training.masks) {
-    const kept = 1 / (1 - ratio);
-    const mask = Float32Array.from({ length: sizeOf(dims) }, (_, i) =>
-      (i * 13 + step) % 4 === 0 ? 0 : kept,
-    );
-    feeds.set(input, mask);
-  }
-  return feeds;
+  return feeds.set(DROPOUT_KEY, dropoutKey(8, step));
 }
 
 export interface Session {
@@ -148,7 +138,7 @@ export async function train(
   const reads: Promise<Map<string, Float32Array>>[] = [];
   for (let step = 1; step <= steps; step++) {
     if (step > 2) await reads[step - 3];
-    reads.push(program.step(feedsFor(model, training, step)).read());
+    reads.push(program.step(feedsFor(model, step)).read());
   }
   const results = await Promise.all(reads);
   const losses = results.map(

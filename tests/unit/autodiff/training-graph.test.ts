@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { purposeHash } from '../../../src/core/philox';
+import { withHostMasks } from '../../../src/engine/host-masks';
 import { runGraph } from '../../../src/engine/reference/run-graph';
 import { GraphBuilder } from '../../../src/onnx/builder';
 import { TRAINING_DOMAIN } from '../../../src/onnx/graph';
 import type { Graph, Tensor } from '../../../src/onnx/graph';
+import { dropoutMaskSettings } from '../../../src/ops/DropoutMask/spec';
 import { expandTrainingOps } from '../../../src/ops/expand-graph';
+import { tensorOf } from '../../../src/ops/value';
 import { learningRateAt } from '../../../src/training/schedule';
 import { buildTrainingGraph, buildValidationGraph } from '../../../src/training/training-graph';
 import {
@@ -41,7 +45,7 @@ function firstFeeds(name: string, graph: Graph, state: ReadonlyMap<string, Float
 describe('buildTrainingGraph', () => {
   it('lists weights, statistics and moments as State, each replaced by an output', () => {
     const golden = caseNamed('cnn adamw');
-    const { graph, stateSpecs, initialState, updates, masks } = buildTrainingGraph(
+    const { graph, stateSpecs, initialState, updates } = buildTrainingGraph(
       goldenForward(golden),
       goldenOptions(golden),
     );
@@ -55,20 +59,21 @@ describe('buildTrainingGraph', () => {
     for (const output of updates.values()) expect(outputs.has(output)).toBe(true);
     const inputs = new Set(graph.inputs.map(({ name }) => name));
     for (const name of names) expect(inputs.has(name)).toBe(true);
-    expect(masks).toEqual([]);
     const last = graph.nodes.at(-1);
     expect([last?.domain, last?.op]).toEqual([TRAINING_DOMAIN, 'AdamW']);
     const decay = last?.attributes.get('decay_mask');
     expect(decay?.value).toEqual([1, 0, 0, 1, 0, 1, 0]);
   });
 
-  it('describes dropout masks in the metadata', () => {
+  it('draws dropout masks by the name of their layer', () => {
     const golden = caseNamed('mlp adam');
-    const { graph, masks } = buildTrainingGraph(goldenForward(golden), goldenOptions(golden));
-    expect(masks).toEqual([{ input: 'drop/mask', ratio: 0.5, dims: [6, 7], node: 'drop' }]);
-    expect(JSON.parse(graph.metadata.get('mask:drop/mask') ?? '')).toEqual({
-      ratio: 0.5,
-      dims: [6, 7],
+    const { graph } = buildTrainingGraph(goldenForward(golden), goldenOptions(golden));
+    const [mask, ...others] = graph.nodes.filter(({ op }) => op === 'DropoutMask');
+    expect(others).toEqual([]);
+    expect(mask && [mask.inputs, mask.outputs]).toEqual([['dropout_key'], ['drop/mask']]);
+    expect(mask && dropoutMaskSettings(mask)).toMatchObject({
+      ...{ dims: [6, 7], ratio: 0.5, threshold: 2 ** 31, kept: 2, rowSize: 7 },
+      purpose: purposeHash('dropout:drop'),
     });
   });
 
@@ -103,9 +108,17 @@ describe('buildTrainingGraph', () => {
       };
       const feeds = firstFeeds(name, withoutUpdate, training.initialState);
       const reference = runGraph(withoutUpdate, feeds);
-      const standard = expandTrainingOps(withoutUpdate);
+      // What has no expansion is drawn on the host.
+      const hosted = withHostMasks(withoutUpdate).graph;
+      const masks = hosted.inputs.filter((input) => !feeds.has(input.name));
+      const drawn = runGraph({ ...withoutUpdate, outputs: masks }, feeds);
+      const fed = new Map([
+        ...feeds,
+        ...[...drawn].map(([mask, value]) => [mask, tensorOf(value)] as const),
+      ]);
+      const standard = expandTrainingOps(hosted);
       for (const level of ['disabled', 'all'] as const) {
-        const found = await runOnnxRuntime(standard, feeds, level);
+        const found = await runOnnxRuntime(standard, fed, level);
         for (const [output, value] of reference) {
           const distance = relativeDistance(found.get(output)?.data ?? [], value.data);
           expect(distance, `${output} ${level}`).toBeLessThan(1e-4);

@@ -58,7 +58,7 @@ describe.each(goldenTrainingCases().map((golden) => [golden.name, golden] as con
         0,
       );
       expect(read.get('loss_numerator')?.[0]).toBeCloseTo(sum, 4);
-      const withoutDropout = !golden.steps[0]?.feeds['drop/mask'];
+      const withoutDropout = !golden.steps[0]?.feeds.dropout_key;
       if (withoutDropout) {
         const expected = golden.steps[0]?.row_loss.data ?? [];
         expect(relativeDistance(read.get('row_loss') ?? [], expected)).toBeLessThan(1e-5);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createReferenceExecutor } from '../../../src/engine/reference/executor';
 import { buildBlueprint } from '../../../src/blueprints/build';
-import { fillDropoutMask, PhiloxStream } from '../../../src/core/philox';
+import { dropoutKey, PhiloxStream } from '../../../src/core/philox';
 import type { Graph } from '../../../src/onnx/graph';
 import type { OwnBlueprint } from '../../../src/protocol/entities';
 import { isSum } from '../../../src/training/accumulate';
@@ -35,15 +35,6 @@ function rowsOf(step: number, width: number): Rows {
   };
 }
 
-function masksOf(graph: TrainingGraph, step: number, firstRow: number) {
-  return graph.masks.map(({ input, node: name, ratio, dims }) => {
-    const rowSize = dims.slice(1).reduce((product, dim) => product * dim, 1);
-    const mask = new Float32Array((dims[0] ?? 0) * rowSize);
-    fillDropoutMask(mask, { ratio, rowSize, step, seed: 9, name, firstRow });
-    return [input, mask] as const;
-  });
-}
-
 /** The readable outputs of each step and the State at the end, on the reference executor. */
 async function steps(
   graph: TrainingGraph,
@@ -66,7 +57,7 @@ async function steps(
         ['labels', labels.slice(from, to)],
         ['sample_weight', weights.slice(from, to)],
         ['micro_step', Float32Array.of(part)],
-        ...masksOf(graph, step, from),
+        ['dropout_key', dropoutKey(9, step, part)],
       ]);
     };
     const scalars = [
@@ -195,7 +186,7 @@ describe('gradient accumulation', () => {
         ['learning_rate', Float32Array.of(0)],
         ['step', Float32Array.of(1)],
         ['clip_norm', Float32Array.of(0)],
-        ...masksOf(graph, 1, part * 6),
+        ['dropout_key', dropoutKey(9, 1, part)],
       ]);
       micro.step(feeds);
       program.step(feeds);

@@ -69,7 +69,6 @@ function harness(
     state,
     train: program,
     validate: new ToyProgram(state, false),
-    masks: [],
     learningRate: () => config.learningRate,
     batches,
     control,
@@ -378,16 +377,12 @@ describe('the training loop', () => {
     expect((await failure(request)).code).toBe('training/empty-part');
   });
 
-  it('fills dropout masks by step, equal for equal seeds', async () => {
-    const masks = [{ input: 'd/mask', node: 'd', ratio: 0.5, dims: [4, 8] }];
-    const runs = [];
-    for (const seed of [1, 1, 2]) {
-      const { request, program } = harness({ epochs: 1 }, { masks, seed });
-      await finish(request);
-      runs.push(program.fed.map((feeds) => [...(feeds.get('d/mask') ?? [])]));
-    }
-    expect(runs[0]).toEqual(runs[1]);
-    expect(runs[0]).not.toEqual(runs[2]);
-    expect(new Set(runs[0]?.flat())).toEqual(new Set([0, 2]));
+  it('tells each step by seed and number which masks it draws', async () => {
+    const seed = 3 * 2 ** 32 + 5;
+    const { request, program } = harness({ epochs: 1 }, { seed });
+    await finish(request);
+    expect(program.fed.map((feeds) => feeds.get('dropout_key'))).toEqual(
+      program.fed.map((_, index) => Int32Array.of(5, 3, index + 1, 0)),
+    );
   });
 });

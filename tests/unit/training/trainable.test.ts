@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { addLora } from '../../../src/autodiff/lora';
 import { withHead } from '../../../src/autodiff/new-head';
 import { bodyBlocks, bodyOf, findHead } from '../../../src/autodiff/surgery';
+import { dropoutKey } from '../../../src/core/philox';
 import { createReferenceExecutor } from '../../../src/engine/reference/executor';
 import { applyUpdate } from '../../../src/engine/wasm/update';
 import { readOptimiser } from '../../../src/engine/optimiser';
@@ -153,12 +154,8 @@ describe('LoRA', () => {
     const { weights } = trainableFor(strategy, forward, bodyBlocks(forward));
     expect(weights).toHaveLength(2 + 2 * 6);
     const training = buildTrainingGraph(forward, optionsFor(weights, { optimiser: SGD }));
-    expect(training.masks).toHaveLength(6);
-    const feeds = feedsOf();
-    for (const { input, dims } of training.masks) {
-      const size = dims.reduce((product, dim) => product * dim, 1);
-      feeds.set(input, new Float32Array(size).fill(1));
-    }
+    expect(training.graph.nodes.filter(({ op }) => op === 'DropoutMask')).toHaveLength(6);
+    const feeds = feedsOf().set('dropout_key', dropoutKey(5, 1));
     const executor = createReferenceExecutor();
     const state = await executor.createState(training.stateSpecs);
     await state.write(training.initialState);
