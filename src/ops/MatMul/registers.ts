@@ -17,7 +17,8 @@ export interface Operand {
   enter?(register: string): string;
   /** Statements for some steps of the innermost loop that begin at `k`. */
   step(register: string): string;
-  /** The element `ahead` steps behind `k`. */
+  /** Statements for the element `ahead` steps behind `k`, and the element. */
+  ahead?(register: string, ahead: number): string;
   load(register: string, ahead: number): string;
   /** Which way neighbours in memory lie. */
   readonly along: 'line' | 'inner';
@@ -146,6 +147,7 @@ function tileBody(sums: Sums, { high, wide }: Tile, variant: RegisterVariant): s
   const steps = (count: number): string => {
     const lines: string[] = [];
     for (const u of range(count)) {
+      lines.push(both((operand, name) => operand.ahead?.(name, u)));
       aNames.forEach((name, r) => {
         lines.push(`let p${u}_${r}_0 = ${a.load(name, u)};`);
         for (const s of swaps.slice(1)) {
