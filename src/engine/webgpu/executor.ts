@@ -21,7 +21,7 @@ import { StagingPool } from './read';
 import { StepProgram } from './step-program';
 import { bindingBytes, traitsOf } from './traits';
 import { keyOf, openChoices, tune } from './tuner';
-import type { Tunings } from './tuner';
+import type { TuningMemory } from './tuner';
 
 /** Changes whenever a kernel changes the order of its sums, so that a run is not resumed on other arithmetic. */
 const KERNELS = 5;
@@ -31,9 +31,7 @@ const TUNING_MS = 8000;
 export interface WebgpuSettings {
   /** Kernels to take instead of those that the fixed rules choose, where a lowering knows several. */
   readonly variants?: Variants;
-  /** What earlier tuning on this device found, and who wants to hear what is found now. */
-  readonly tunings?: Tunings;
-  readonly onTuned?: (learned: Tunings) => void;
+  readonly tuningMemory?: TuningMemory;
 }
 
 export class WebgpuExecutor implements Executor {
@@ -46,7 +44,7 @@ export class WebgpuExecutor implements Executor {
   readonly memory: DeviceMemory;
   readonly #staging: StagingPool;
   readonly #settings: WebgpuSettings;
-  readonly #learned = new Map<string, string>();
+  #known: Map<string, string> | undefined;
   #cold: Promise<ColdKernels> | undefined;
 
   constructor(gpu: GpuDevice, settings: WebgpuSettings = {}) {
@@ -65,24 +63,31 @@ export class WebgpuExecutor implements Executor {
   async compile(graph: Graph, state: State, options: CompileOptions): Promise<StepProgram> {
     const fixed = this.plan(graph, state, options, this.#settings.variants);
     if (options.plan !== 'tuned') return this.realise(fixed, state, options);
-    const { tunings = new Map<string, string>(), onTuned } = this.#settings;
-    const known = new Map([...tunings, ...this.#learned]);
+    const known = await this.#tunings();
     if (openChoices(fixed, known).size > 0) {
       const { specs } = state;
       const learned = await tune({
         ...{ executor: this, graph, specs, options, known, milliseconds: TUNING_MS },
         ...(options.onProgress && { onProgress: options.onProgress }),
       });
-      for (const [key, variant] of learned) {
-        known.set(key, variant);
-        this.#learned.set(key, variant);
-      }
-      onTuned?.(learned);
+      for (const [key, variant] of learned) known.set(key, variant);
+      await this.#settings.tuningMemory?.keep(this.#deviceName, known);
     }
     const tuned = this.plan(graph, state, options, (family, sizes) =>
       known.get(keyOf({ family, sizes })),
     );
     return this.realise(tuned, state, options);
+  }
+
+  async #tunings(): Promise<Map<string, string>> {
+    this.#known ??= new Map(await this.#settings.tuningMemory?.recall(this.#deviceName));
+    return this.#known;
+  }
+
+  /** What is measured holds for one adapter and one set of kernels. */
+  get #deviceName(): string {
+    const { vendor, architecture, device, description } = this.gpu.info;
+    return [vendor, architecture, device, description, this.planId].join('|');
   }
 
   /** The plan of a graph on this device, before anything is made there. */

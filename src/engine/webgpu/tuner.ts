@@ -14,6 +14,12 @@ import type { StepProgram } from './step-program';
 /** The fastest variant by `keyOf` of the choice. */
 export type Tunings = ReadonlyMap<string, string>;
 
+/** Keeps what was measured beyond this page. */
+export interface TuningMemory {
+  recall(device: string): Promise<Tunings>;
+  keep(device: string, tunings: Tunings): Promise<void>;
+}
+
 /** Profiled steps for each variant; the fastest counts, since noise only adds. */
 const ROUNDS = 3;
 
