@@ -98,10 +98,19 @@ async function measureWebgpu(): Promise<ProbeReport['webgpu'] | 'failed'> {
   const gpu = await openDevice();
   if (gpu === null) return null;
   const { WebgpuExecutor } = await import('./webgpu/executor');
+  const { bindingBytes } = await import('./webgpu/traits');
   const executor = new WebgpuExecutor(gpu);
   try {
     const speed = await measure(executor);
-    return { label: gpu.label, software: gpu.software, ...speed };
+    const { precisions, plans }: Executor = executor;
+    return {
+      label: gpu.label,
+      software: gpu.software,
+      ...speed,
+      limits: { pieceBytes: bindingBytes(gpu) },
+      ...(precisions && { precisions }),
+      ...(plans && { plans }),
+    };
   } finally {
     executor.dispose();
   }

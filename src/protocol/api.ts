@@ -35,9 +35,11 @@ import type {
 import type { BaseOf } from './fine-tune';
 import type { PictureOptions, PictureSource, PictureSurvey } from './pictures';
 import type { PretrainedStoreApi, PretrainedTrainApi } from './pretrained';
+import type { DeviceLimits, MemoryEstimate } from './memory';
 import type { RunProfile } from './profile';
 import type { OnProgress, Progress } from './progress';
 
+export type * from './memory';
 export type * from './pictures';
 export type * from './progress';
 
@@ -319,6 +321,8 @@ export interface TrainApi extends PretrainedTrainApi {
   connectStore(port: MessagePort): void;
   /** Measures what this computer offers; remembered by the page. */
   probe(onProgress: OnProgress): Promise<ProbeReport>;
+  /** What a run would take of memory; opens no device. `run` refuses what does not fit with `training/memory`. */
+  estimate(request: EstimateMemoryRequest): Promise<MemoryEstimate>;
   /**
    * Trains until done, paused, stopped or failed, and resolves with the finished record. The State is read and
    * checkpointed through the store; `batches` is the data worker's port. `resume` continues from the checkpoint.
@@ -344,6 +348,18 @@ export interface TrainApi extends PretrainedTrainApi {
     batches: MessagePort,
     onEvent: (event: TrainEvent) => void,
   ): Promise<RunProfile | null>;
+}
+
+export interface EstimateMemoryRequest {
+  readonly config: RunConfig;
+  readonly prepared: Prepared;
+  readonly executor: ExecutorName;
+  /** What the executor will compute in. */
+  readonly precision: NonNullable<Run['precision']>;
+  /** Of the graphics processor, where it was measured. */
+  readonly limits: DeviceLimits | null;
+  /** Executors that may be proposed instead. */
+  readonly others: readonly ExecutorName[];
 }
 
 export interface TrainRequest {
@@ -428,6 +444,10 @@ export interface ProbeReport {
     readonly gflops: number;
     readonly stepMs: number;
     readonly software: boolean;
+    /** What it can be asked for; absent in what was measured before this was. */
+    readonly limits?: DeviceLimits;
+    readonly precisions?: readonly NonNullable<Run['precision']>[];
+    readonly plans?: readonly NonNullable<RunConfig['training']['plan']>[];
   } | null;
   readonly wasm: { readonly threads: number; readonly gflops: number; readonly stepMs: number };
 }

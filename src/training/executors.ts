@@ -1,18 +1,23 @@
 /** Opens an executor by name. Each is a chunk of its own: only the engine in use is ever loaded. */
 import type { Executor, ExecutorName } from '../engine/executor';
+import type { DeviceLimits } from '../protocol/memory';
 
 export interface OpenedExecutor {
   readonly executor: Executor;
   /** For people: what it runs on. */
   readonly label: string;
+  /** Of the graphics processor. */
+  readonly limits?: DeviceLimits;
 }
 
 export async function openExecutor(name: ExecutorName): Promise<OpenedExecutor> {
   switch (name) {
     case 'webgpu': {
       const { createWebgpuExecutor } = await import('../engine/webgpu/executor');
+      const { bindingBytes } = await import('../engine/webgpu/traits');
       const executor = await createWebgpuExecutor();
-      return { executor, label: executor.gpu.label };
+      const { gpu } = executor;
+      return { executor, label: gpu.label, limits: { pieceBytes: bindingBytes(gpu) } };
     }
     case 'wasm': {
       const { createWasmExecutor } = await import('../engine/wasm/executor');

@@ -28,8 +28,7 @@ export async function answersOfBody(looking: Looking): Promise<FeatureTable | nu
   const { training } = request.config;
   const { train, validation } = request.prepared.parts;
   const rows = train + validation;
-  if (split === null || training.augment !== null) return null;
-  if (rows * split.width * 4 > MOST_FEATURE_BYTES) return null;
+  if (split === null || !canLook(request, lesson)) return null;
   const key = await keyOf(looking);
   const kept = await store.getFeatures(key);
   const known = kept && unpackFeatures(kept, rows, split.width);
@@ -51,6 +50,16 @@ export async function answersOfBody(looking: Looking): Promise<FeatureTable | nu
     console.warn('The answers of the frozen part could not be kept.', error);
   }
   return table;
+}
+
+/** Whether the frozen part's answers to all rows stay the same, and can be held. */
+export function canLook(
+  { config, prepared }: Pick<TrainRequest, 'config' | 'prepared'>,
+  { split }: Pick<Lesson, 'split'>,
+): boolean {
+  const { train, validation } = prepared.parts;
+  if (split === null || config.training.augment !== null) return false;
+  return (train + validation) * split.width * 4 <= MOST_FEATURE_BYTES;
 }
 
 /** Everything that the answers depend on. */

@@ -27,6 +27,7 @@ import type { BaseDependencies } from './bases';
 import { PortBatchSource } from './batch-source';
 import { constantCourse } from './constant';
 import { RunControl } from './control';
+import { Estimates, OTHERS } from './estimates';
 import { FeatureBatches } from './features';
 import { finishLesson, lessonOptions, prepareLesson } from './lesson';
 import type { Lesson } from './lesson';
@@ -36,7 +37,7 @@ import { train } from './loop';
 import type { LoopRequest, LoopSummary } from './loop-types';
 import { adapterFile, baseOf, pretrainedMethods } from './pretrained-api';
 import { profileAlone } from './profile-alone';
-import { loopBasis, openSession } from './session';
+import { choicesOf, loopBasis, openSession } from './session';
 import type { Session } from './session';
 import { loadCheckpoint, saveCheckpoint } from './stored-run';
 
@@ -90,6 +91,7 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
   }
 
   const bases = new Bases({ readStatic, store: connected });
+  const estimates = new Estimates();
 
   return {
     ...pretrainedMethods(bases, compileRecipe),
@@ -100,6 +102,11 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
 
     probe: (onProgress): Promise<ProbeReport> => probe(onProgress),
 
+    async estimate(request) {
+      const taught = await lessonFor(request, bases, () => undefined);
+      return estimates.of(request, taught?.lesson ?? null);
+    },
+
     async run(request, batches, onEvent) {
       const { runId, config, prepared, resume } = request;
       const control = begin(runId);
@@ -109,8 +116,13 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
         const phase = (progress: Progress): void => onEvent({ type: 'phase', progress });
         onEvent({ type: 'state', state: 'preparing' });
         phase({ label: 'Starting the engine' });
-        const { executor, label } = await executorNamed(request.executor);
+        const { executor, label, limits = null } = await executorNamed(request.executor);
         const taught = await lessonFor(request, bases, phase);
+        if (!request.constant) {
+          const { precision } = choicesOf(executor, config.training);
+          const asked = { ...request, precision, limits, others: OTHERS[executor.name] };
+          await estimates.admit(asked, taught?.lesson ?? null);
+        }
         const beforeLooking = performance.now();
         const answers =
           taught &&
@@ -219,7 +231,7 @@ interface Taught {
 
 /** What a pretrained body is to learn; null for the studio's own blueprints. */
 async function lessonFor(
-  { config, prepared }: TrainRequest,
+  { config, prepared }: Pick<TrainRequest, 'config' | 'prepared'>,
   bases: Bases,
   onProgress: OnProgress,
 ): Promise<Taught | null> {

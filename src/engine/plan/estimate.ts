@@ -15,7 +15,7 @@ export interface StepMemory {
   readonly feeds: number;
   readonly constants: number;
   readonly results: number;
-  /** The largest of these in one piece: what a device must take as one binding. */
+  /** The largest piece that cannot be divided: a buffer, or of the arena, which can be several, one value. */
   readonly largest: number;
 }
 
@@ -35,21 +35,25 @@ export function estimateStep(
   options: Pick<CompileOptions, 'updates' | 'outputs' | 'precision'>,
   traits: DeviceTraits = USUAL_TRAITS,
 ): StepMemory {
-  const { buffers } = planStep({
+  const { buffers, memory } = planStep({
     graph: expandForPlan(graph, traits),
     state: new StateLayout(specs),
     options,
     traits,
     bindingBytes: Infinity,
   });
+  const others = ['state', 'feeds', 'constants', 'results'];
   const bytes = (wanted: (name: string) => boolean): number =>
     buffers.reduce((sum, { name, size }) => (wanted(name) ? sum + size * 4 : sum), 0);
   return {
-    arena: bytes((name) => !['state', 'feeds', 'constants', 'results'].includes(name)),
+    arena: bytes((name) => !others.includes(name)),
     state: bytes((name) => name === 'state'),
     feeds: bytes((name) => name === 'feeds'),
     constants: bytes((name) => name === 'constants'),
     results: bytes((name) => name === 'results'),
-    largest: Math.max(...buffers.map(({ size }) => size * 4)),
+    largest: Math.max(
+      ...others.map((other) => bytes((name) => name === other)),
+      ...memory.map((value) => value.bytes),
+    ),
   };
 }
