@@ -12,12 +12,17 @@ import {
   BATCH_NORMALISATION,
   BATCH_NORMALISATION_TRAINING,
 } from '../../ops/BatchNormalization/lowering';
+import { conv, convInputGradient, convWeightGradient } from '../../ops/Conv/lowering';
+import { gemm } from '../../ops/Gemm/lowering';
+import { matMul } from '../../ops/MatMul/lowering';
 import { CONSTANTS } from '../../ops/constants/lowering';
+import { conv, convInputGradient, convWeightGradient } from '../../ops/Conv/lowering';
 import { dropout } from '../../ops/Dropout/lowering';
 import { dropoutMask } from '../../ops/DropoutMask/lowering';
 import { ELEMENTWISE, product } from '../../ops/elementwise/lowering';
 import { expandWhile } from '../../ops/expand-graph';
 import { gatherGradient } from '../../ops/GatherGrad/lowering';
+import { gemm } from '../../ops/Gemm/lowering';
 import { INDEXING } from '../../ops/indexing/lowering';
 import { infer, staticType } from '../../ops/infer-shapes';
 import type {
@@ -26,6 +31,7 @@ import type {
   LoweringContext,
   LoweringTable,
 } from '../../ops/lowering/plan';
+import { matMul } from '../../ops/MatMul/lowering';
 import { MOVEMENT } from '../../ops/movement/lowering';
 import { NORMALISATION, NORMALISATION_GRADIENTS } from '../../ops/normalisation/lowering';
 import { pad } from '../../ops/Pad/lowering';
@@ -37,7 +43,6 @@ import { SOFTMAX } from '../../ops/Softmax/lowering';
 import { CROSS_ENTROPY } from '../../ops/SoftmaxCrossEntropy/lowering';
 import { topK } from '../../ops/TopK/lowering';
 import { KernelList } from './kernels';
-import { LINEAR } from './scratch-linear';
 
 const STANDARD: LoweringTable = {
   ...ELEMENTWISE,
@@ -47,12 +52,14 @@ const STANDARD: LoweringTable = {
   ...POOLING,
   ...REDUCTION_KERNELS,
   ...CONSTANTS,
-  ...LINEAR,
   ...NORMALISATION,
   ...BATCH_NORMALISATION,
   ...SOFTMAX,
   Attention: attention,
+  Conv: conv,
   Dropout: dropout,
+  Gemm: gemm,
+  MatMul: matMul,
   Pad: pad,
   RoiAlign: roiAlign,
   TopK: topK,
@@ -65,6 +72,10 @@ const TRAINING: LoweringTable = {
   ...CROSS_ENTROPY,
   AttentionTrain: attention,
   AttentionGrad: attentionGradient,
+  ConvGradInput: convInputGradient,
+  ConvGradWeight: convWeightGradient,
+  ConvGradInput: convInputGradient,
+  ConvGradWeight: convWeightGradient,
   DropoutMask: dropoutMask,
   DropoutTrain: product,
   GatherGrad: gatherGradient,
