@@ -12,9 +12,6 @@ import {
   BATCH_NORMALISATION,
   BATCH_NORMALISATION_TRAINING,
 } from '../../ops/BatchNormalization/lowering';
-import { conv, convInputGradient, convWeightGradient } from '../../ops/Conv/lowering';
-import { gemm } from '../../ops/Gemm/lowering';
-import { matMul } from '../../ops/MatMul/lowering';
 import { CONSTANTS } from '../../ops/constants/lowering';
 import { conv, convInputGradient, convWeightGradient } from '../../ops/Conv/lowering';
 import { dropout } from '../../ops/Dropout/lowering';
@@ -72,8 +69,6 @@ const TRAINING: LoweringTable = {
   ...CROSS_ENTROPY,
   AttentionTrain: attention,
   AttentionGrad: attentionGradient,
-  ConvGradInput: convInputGradient,
-  ConvGradWeight: convWeightGradient,
   ConvGradInput: convInputGradient,
   ConvGradWeight: convWeightGradient,
   DropoutMask: dropoutMask,
