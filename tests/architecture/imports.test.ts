@@ -14,6 +14,9 @@ const PACKAGES: readonly [RegExp, RegExp][] = [
   [/^comlink/, /^(src\/services\/|workers\/|src\/protocol\/errors\.ts$)/],
 ];
 
+/** Workers that are no service of the page, but more threads of one. */
+const NESTED = ['workers/data.worker.ts', 'src/engine/wasm/simd/threads.ts'];
+
 const LIMITS: readonly [RegExp, number][] = [
   [/^workers\/.*\.worker\.ts$/, 40],
   [/\.svelte$/, 350],
@@ -54,11 +57,11 @@ describe('architecture', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('starts workers only in services, and nested parse workers in the data worker', () => {
+  it('starts workers only in services, nested parse workers in the data worker, and threads of a trainer', () => {
     const wrong = sources
       .filter(({ text }) => /new Worker\(/.test(text.replace(/^\s*(\/\/|\*|\/\*).*$/gm, '')))
       .map(({ path }) => path)
-      .filter((path) => !path.startsWith('src/services/') && path !== 'workers/data.worker.ts');
+      .filter((path) => !path.startsWith('src/services/') && !NESTED.includes(path));
     expect(wrong).toEqual([]);
   });
 

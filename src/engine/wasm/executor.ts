@@ -1,16 +1,28 @@
 /**
- * Training on the processor: onnxruntime-web's WASM with SIMD and, where the page is isolated, threads. The
+ * Training on the processor: whole steps as WebAssembly SIMD that is written for the graph at hand (simd/), and
+ * onnxruntime-web for graphs with an operator that has no kernel there. Threads where the page is isolated. The
  * trainer of machines without a real GPU, and the fallback when a GPU is lost.
  */
 import { invariant } from '../../core/errors';
 import type { Graph, Tensor } from '../../onnx/graph';
 import type { Tensors } from '../evaluate';
-import { withHostMasks } from '../host-masks';
 import type { CompileOptions, Executor, Program, State, StateSpec } from '../executor';
+import { withHostMasks } from '../host-masks';
 import { evaluateWasm } from './evaluate';
 import { ortVersion, setUpOrt, trainingThreads } from './ort';
 import { compileWasm } from './program';
+import { hasRelaxedSimd } from './simd/assemble';
+import { Unsupported } from './simd/call';
+import { LinearMemory } from './simd/memory';
+import { compileSimd, simdPlanId } from './simd/program';
+import type { SimdEngine } from './simd/program';
+import { ThreadPool } from './simd/threads';
 import { WasmState } from './state';
+
+export interface WasmOptions {
+  /** Runs everything on onnxruntime-web, as an oracle of the emitted kernels. */
+  readonly runtimeOnly?: boolean;
+}
 
 export class WasmExecutor implements Executor {
   readonly name = 'wasm';
@@ -18,21 +30,36 @@ export class WasmExecutor implements Executor {
   readonly threads: number;
   /** A processor is not lost while its page lives. */
   readonly lost = new Promise<string>(() => undefined);
+  readonly #engine: SimdEngine;
+  readonly #runtimeOnly: boolean;
+  readonly #runtimeId: string;
 
-  constructor(threads: number) {
+  constructor(threads: number, { runtimeOnly = false }: WasmOptions = {}) {
     this.threads = threads;
-    this.planId = `wasm/ort-${ortVersion()}/threads-${threads}`;
+    this.#runtimeOnly = runtimeOnly;
+    const memory = new LinearMemory(threads > 1);
+    const pool = new ThreadPool(memory, runtimeOnly ? 1 : threads);
+    this.#engine = { memory, pool, fused: hasRelaxedSimd() };
+    this.#runtimeId = `wasm/ort-${ortVersion()}/threads-${threads}`;
+    this.planId = runtimeOnly ? this.#runtimeId : simdPlanId(this.#engine);
     setUpOrt(threads);
   }
 
   createState(specs: readonly StateSpec[]): Promise<State> {
-    return Promise.resolve(new WasmState(specs));
+    return Promise.resolve(new WasmState(specs, this.#engine.memory));
   }
 
   async compile(graph: Graph, state: State, options: CompileOptions): Promise<Program> {
     invariant(state instanceof WasmState, 'A Program and its State must be of one executor.');
+    if (!this.#runtimeOnly) {
+      try {
+        return await compileSimd(graph, state, options, this.#engine);
+      } catch (cause) {
+        if (!(cause instanceof Unsupported)) throw cause;
+      }
+    }
     const masked = withHostMasks(graph);
-    return masked.around(await compileWasm(masked.graph, state, options));
+    return masked.around(await compileWasm(masked.graph, state, options, this.#runtimeId));
   }
 
   evaluate(graph: Graph, inputs: Tensors): Promise<Map<string, Tensor>> {
@@ -40,10 +67,14 @@ export class WasmExecutor implements Executor {
   }
 
   dispose(): void {
-    // Sessions belong to Programs, arrays to States; the runtime itself lives as long as its worker.
+    // Sessions belong to Programs; the runtime itself lives as long as its worker.
+    this.#engine.pool.dispose();
   }
 }
 
-export function createWasmExecutor(threads = trainingThreads()): Promise<WasmExecutor> {
-  return Promise.resolve(new WasmExecutor(threads));
+export function createWasmExecutor(
+  threads = trainingThreads(),
+  options: WasmOptions = {},
+): Promise<WasmExecutor> {
+  return Promise.resolve(new WasmExecutor(threads, options));
 }

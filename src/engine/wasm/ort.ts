@@ -6,10 +6,14 @@ import { env, InferenceSession } from 'onnxruntime-web/wasm';
 import glueUrl from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
 
-/** One core stays free for the page. Without isolation there is no shared memory, so one thread. */
+/**
+ * One core stays free for the page, but two threads train even on two cores: the page needs little, and the system
+ * gives it its turn. Without isolation there is no shared memory, so one thread.
+ */
 export function trainingThreads(): number {
   if (!globalThis.crossOriginIsolated) return 1;
-  return Math.max(1, navigator.hardwareConcurrency - 1);
+  const cores = navigator.hardwareConcurrency;
+  return Math.max(Math.min(2, cores), cores - 1);
 }
 
 export function setUpOrt(threads: number): void {

@@ -19,6 +19,7 @@ import { applyUpdate } from './update';
 type FeedType = ConcreteType & { readonly name: string };
 
 interface Parts {
+  readonly planId: string;
   readonly session: InferenceSession;
   readonly state: WasmState;
   readonly options: CompileOptions;
@@ -35,6 +36,7 @@ export async function compileWasm(
   graph: Graph,
   state: WasmState,
   options: CompileOptions,
+  planId: string,
 ): Promise<WasmProgram> {
   const analysis = analyse(graph);
   const optimiser = graph.nodes.find(isOptimiser);
@@ -59,6 +61,7 @@ export async function compileWasm(
     .filter(({ name }) => !state.has(name))
     .map(({ name }) => ({ name, ...analysis.type(name) }));
   return new WasmProgram({
+    planId,
     session,
     state,
     options,
@@ -79,6 +82,10 @@ export class WasmProgram implements Program {
 
   constructor(parts: Parts) {
     this.#parts = parts;
+  }
+
+  get planId(): string {
+    return this.#parts.planId;
   }
 
   get stats(): Readonly<Record<string, number>> {
@@ -133,11 +140,10 @@ export class WasmProgram implements Program {
   #tensors(feeds: ReadonlyMap<string, Feed>): Record<string, Tensor> {
     const { inputs, state, analysis } = this.#parts;
     const tensors: [string, Tensor][] = inputs.map((name) => {
-      const resident = state.tensor(name);
-      if (resident !== undefined) return [name, resident];
+      const { dims } = analysis.type(name);
+      if (state.has(name)) return [name, new Tensor('float32', state.array(name), dims)];
       const data = feeds.get(name);
       invariant(data !== undefined, `The session reads "${name}", which is neither state nor fed.`);
-      const { dims } = analysis.type(name);
       return [
         name,
         data instanceof Float32Array

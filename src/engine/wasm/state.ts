@@ -1,52 +1,79 @@
 /**
- * State in typed arrays, which sessions read as feeds and the update writes in place. All work on one State goes
- * through its queue, because a session runs asynchronously: reads see whole steps only.
+ * State in the executor's linear memory, where emitted programs change it in place and sessions of onnxruntime read it
+ * as feeds. All work on one State goes through its queue, because a session runs asynchronously: reads see whole steps
+ * only. Each entry begins at a multiple of 64 bytes and ends with room for whole vectors.
  */
-import { Tensor } from 'onnxruntime-web/wasm';
 import { AppError, invariant } from '../../core/errors';
 import { sizeOf } from '../../core/dtype';
 import type { State, StateSpec } from '../executor';
+import type { LinearMemory } from './simd/memory';
+import { paddedBytes } from './simd/plan';
+
+interface Entry {
+  readonly address: number;
+  readonly size: number;
+}
 
 export class WasmState implements State {
   readonly specs: readonly StateSpec[];
-  readonly #tensors = new Map<string, Tensor>();
-  readonly #arrays = new Map<string, Float32Array>();
+  readonly #memory: LinearMemory;
+  readonly #entries = new Map<string, Entry>();
+  readonly #region: number;
   #snapshot: Map<string, Float32Array> | null = null;
   #last: Promise<unknown> = Promise.resolve();
+  /** Work that is asked for and not done. */
+  #pending = 0;
+  #disposed = false;
 
-  constructor(specs: readonly StateSpec[]) {
+  constructor(specs: readonly StateSpec[], memory: LinearMemory) {
     this.specs = specs;
+    this.#memory = memory;
+    let bytes = 0;
     for (const { name, dims } of specs) {
-      invariant(!this.#arrays.has(name), `The state has two entries named "${name}".`);
-      const array = new Float32Array(sizeOf(dims));
-      this.#arrays.set(name, array);
-      this.#tensors.set(name, new Tensor('float32', array, dims));
+      invariant(!this.#entries.has(name), `The state has two entries named "${name}".`);
+      const size = sizeOf(dims);
+      this.#entries.set(name, { address: bytes, size });
+      bytes += paddedBytes(size);
     }
+    this.#region = memory.allocate(bytes);
   }
 
   has(name: string): boolean {
-    return this.#arrays.has(name);
+    return this.#entries.has(name);
   }
 
-  /** The live values: only to be used inside `enqueue`. */
+  /** Where an entry lies in the linear memory. */
+  address(name: string): number | undefined {
+    const entry = this.#entries.get(name);
+    return entry && this.#region + entry.address;
+  }
+
+  /** The live values, until memory is next allocated: only to be used inside `enqueue`. */
   array(name: string): Float32Array {
-    const found = this.#arrays.get(name);
-    if (found !== undefined) return found;
+    const found = this.#entries.get(name);
+    if (found !== undefined) return this.#memory.floats(this.#region + found.address, found.size);
     throw new AppError('engine/state', `The state has no entry named "${name}".`, { name });
-  }
-
-  tensor(name: string): Tensor | undefined {
-    return this.#tensors.get(name);
   }
 
   /** Runs `work` after everything asked before; a failure is the caller's and does not stop the queue. */
   enqueue<T>(work: () => T | Promise<T>): Promise<T> {
+    this.#pending++;
     const result = this.#last.then(work);
-    this.#last = result.then(
-      () => undefined,
-      () => undefined,
-    );
+    const done = () => {
+      this.#pending--;
+    };
+    this.#last = result.then(done, done);
     return result;
+  }
+
+  /** Runs `work` at once where nothing is under way; else undefined. */
+  runNow<T>(work: () => T): { readonly value: T } | { readonly error: unknown } | undefined {
+    if (this.#pending > 0) return undefined;
+    try {
+      return { value: work() };
+    } catch (error) {
+      return { error };
+    }
   }
 
   read(names?: readonly string[]): Promise<Map<string, Float32Array>> {
@@ -72,7 +99,9 @@ export class WasmState implements State {
 
   snapshot(): Promise<void> {
     return this.enqueue(() => {
-      this.#snapshot = new Map([...this.#arrays].map(([name, array]) => [name, array.slice()]));
+      this.#snapshot = new Map(
+        this.specs.map(({ name }): [string, Float32Array] => [name, this.array(name).slice()]),
+      );
     });
   }
 
@@ -86,8 +115,13 @@ export class WasmState implements State {
   }
 
   dispose(): void {
-    this.#arrays.clear();
-    this.#tensors.clear();
+    if (this.#disposed) return;
+    this.#disposed = true;
     this.#snapshot = null;
+    // Work that was asked for before may still be under way in this memory.
+    void this.enqueue(() => {
+      this.#entries.clear();
+      this.#memory.free(this.#region);
+    });
   }
 }
