@@ -53,7 +53,8 @@ describe.each(DEVICES)('%s', (device) => {
     console.log(device, model, JSON.stringify(differences));
     expect(differences.map(({ stepDone }) => stepDone)).toEqual(LOOKED_AT);
     for (const { loss, gradNorm, weights, worst } of differences) {
-      expect(loss).toBeLessThan(1e-5);
+      // After 200 steps on eight batches little loss is left, of which rounding is a larger share.
+      expect(loss).toBeLessThan(1e-4);
       expect(gradNorm).toBeLessThan(1e-4);
       expect(worst.share, worst.name).toBeLessThan(2e-3);
       // Where a gradient is nearly nothing, AdamW makes a whole step of its rounding.
