@@ -1,7 +1,6 @@
 /**
  * Dynamic loss scaling, for training in float16 (Micikevicius et al. 2018, arXiv 1710.03740, section 3.2): the loss is
- * multiplied by s before it is differentiated, so that small gradients do not vanish, and the gradients are divided
- * by s in float32 before they are clipped.
+ * multiplied by s before it is differentiated, so that small gradients do not vanish; the optimiser divides by s again.
  *   a step whose gradient norm was not finite is skipped by the optimiser, and then   s ← max(s / 2, 1)
  *   after 2000 good steps in a row                                                    s ← min(2 · s, 2²⁴)
  * s lives in the State and each step derives its own from the norm of the one before. So it needs no reading back, is
@@ -57,16 +56,4 @@ export function addLossScale(builder: GraphBuilder, updates: Map<string, string>
     updates.set(norm, 'grad_norm');
   }
   return scale;
-}
-
-/** The gradients without the scale. */
-export function unscaled(
-  builder: GraphBuilder,
-  gradients: ReadonlyMap<string, string>,
-  scale: string,
-): Map<string, string> {
-  const inverse = builder.node('Div', [builder.scalar(1), scale]);
-  return new Map(
-    [...gradients].map(([name, gradient]) => [name, builder.node('Mul', [gradient, inverse])]),
-  );
 }

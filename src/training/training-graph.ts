@@ -21,7 +21,7 @@ import { numbersOf } from '../ops/value';
 import type { LossName } from './objective';
 import { addLossSums, addRowLoss, addTrainingLoss, checkLossFits } from './objective';
 import { addToSums, startApplying, sumSpecs } from './accumulate';
-import { addLossScale, LOSS_SCALE, scaleSpecs, unscaled } from './loss-scale';
+import { addLossScale, LOSS_SCALE, scaleSpecs } from './loss-scale';
 import { addOptimiser, guardStatistics } from './update';
 
 export interface LossOptions {
@@ -284,9 +284,7 @@ function learn(forward: Graph, roles: Roles, options: TrainingOptions, suffix: s
     activationBytes === undefined ? learned.graph : recompute(learned, activationBytes).graph;
   const full = GraphBuilder.from(step);
   guardStatistics(full, newStatistics, loss, updates);
-  const gradients =
-    scale === undefined ? learned.gradients : unscaled(full, learned.gradients, scale);
-  return { builder: full, loss, gradients, updates };
+  return { builder: full, loss, gradients: learned.gradients, updates };
 }
 
 /** Declares what replaces the State and what can be read, and leaves out what neither needs. */
@@ -334,20 +332,23 @@ export function buildTrainingGraph(forward: Graph, options: TrainingOptions): Tr
     for (const scalar of STEP_FEEDS) full.input(scalar, 'float32', []);
     if (lossScale !== undefined) addLossScale(full, updates);
   }
+  const scale = lossScale === undefined ? undefined : LOSS_SCALE.used;
   const outputs = ['loss_numerator', 'loss_denominator', 'grad_norm', 'step_done'];
-  if (lossScale !== undefined) {
+  if (scale !== undefined) {
     stateSpecs.push(...scaleSpecs());
-    outputs.push(LOSS_SCALE.used);
+    outputs.push(scale);
   }
   if (options.withGradients) {
     for (const [name, value] of gradients) {
-      outputs.push(full.node('Identity', [value], {}, { outputs: [`${name}/grad`] }));
+      const own = scale === undefined ? value : full.node('Div', [value, scale]);
+      outputs.push(full.node('Identity', [own], {}, { outputs: [`${name}/grad`] }));
     }
   }
   const factors = options.withFactors
     ? full.input(FACTORS_INPUT, 'float32', [weights.length])
     : undefined;
-  stateSpecs.push(...addOptimiser(full, optimiser, weights, gradients, dimsOf, updates, factors));
+  const extras = { factors, lossScale: scale };
+  stateSpecs.push(...addOptimiser(full, optimiser, weights, gradients, dimsOf, updates, extras));
   const initialState = new Map<string, Float32Array>();
   for (const { name, dims } of stateSpecs) {
     initialState.set(

@@ -51,9 +51,16 @@ function optimiserAttributes(
   };
 }
 
+export interface OptimiserExtras {
+  /** A vector with a factor of the learning rate for each weight. */
+  readonly factors?: string | undefined;
+  /** By what the gradients are too large. */
+  readonly lossScale?: string | undefined;
+}
+
 /**
  * Adds the optimiser as the last node, its moments as graph inputs, and its outputs to `updates`.
- * `factors` is a vector with a factor of the learning rate for each weight. Returns the State entries of the moments.
+ * Returns the State entries of the moments.
  */
 export function addOptimiser(
   builder: GraphBuilder,
@@ -62,10 +69,10 @@ export function addOptimiser(
   gradients: ReadonlyMap<string, string>,
   dimsOf: (name: string) => readonly number[],
   updates: Map<string, string>,
-  factors?: string,
+  { factors, lossScale }: OptimiserExtras = {},
 ): StateSpec[] {
   const moments: StateSpec[] = [];
-  const inputs = ['learning_rate', 'step', 'clip_norm'];
+  const inputs = ['learning_rate', 'step', 'clip_norm', ...(lossScale ? [lossScale] : [])];
   const outputs: string[] = [];
   const suffixes = optimiserStride(NAMES[config.kind]) === 3 ? ['/m'] : ['/m', '/v'];
   for (const name of weights) {
@@ -84,7 +91,10 @@ export function addOptimiser(
   }
   if (factors !== undefined) inputs.push(factors);
   outputs.push('grad_norm', 'step_done');
-  const attributes = optimiserAttributes(config, weights.map(dimsOf));
+  const attributes = {
+    ...optimiserAttributes(config, weights.map(dimsOf)),
+    ...(lossScale && { loss_scaled: attr.int(1) }),
+  };
   builder.nodes(NAMES[config.kind], inputs, outputs.length, attributes, {
     domain: TRAINING_DOMAIN,
     outputs,
