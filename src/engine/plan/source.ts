@@ -188,7 +188,7 @@ ${lets === '' ? '' : `${lets}\n`}  return ${result};
     this.#functions.set(name, code);
   }
 
-  text(main: string): string {
+  text(main: string, subgroups = false): string {
     const functions = [...this.#functions.values()].join('\n');
     const declarations = this.#layout.buffers
       .filter(({ name }) => this.#buffers.has(name))
@@ -203,11 +203,12 @@ ${lets === '' ? '' : `${lets}\n`}  return ${result};
         const access = writable ? 'read_write' : 'read';
         return `@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<${element}, ${count}>;`;
       });
-    const enables = this.#layout.buffers.some(
+    const halves = this.#layout.buffers.some(
       ({ name, holds }) => holds === 'float16' && this.#buffers.has(name),
     );
+    const enables = `${halves ? 'enable f16;\n' : ''}${subgroups ? 'enable subgroups;\n' : ''}`;
     const code = `${functions}\n${main}`;
-    return `${enables ? 'enable f16;\n' : ''}${declarations.join('\n')}\n${functionsIn(code)}\n${code}`;
+    return `${enables}${declarations.join('\n')}\n${functionsIn(code)}\n${code}`;
   }
 }
 
@@ -312,7 +313,8 @@ export function sourceOf(
   let local = i32(thread);
 ${grid[0] * grid[1] === count ? '' : `  if (group >= ${count}) { return; }\n`}${body}
 }`;
-    return { code: module.text(main), workgroups: grid, workgroupSize: size };
+    const code = module.text(main, spec.subgroups);
+    return { code, workgroups: grid, workgroupSize: size };
   }
   module.define('item', `${declarations}\nfn item(index: i32) {\n${body}\n}`);
   const [first] = spec.outputs;
