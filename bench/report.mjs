@@ -62,15 +62,15 @@ function agreement(contenders) {
 const times = (value) => `${value.toFixed(value < 10 ? 2 : 1)}x`;
 const milliseconds = (value) => value.toFixed(value < 10 ? 2 : 1);
 
-function cellsOf(task, entry) {
+function cellsOf(entry) {
   const { library, backend, version, error } = entry;
-  const start = [task.title, library, backend];
-  if (error) return [...start, 'refuses', '', '', '', error];
+  if (error) return [library, backend, 'refuses', '', '', '', error];
   const { ms, ratio, floor, passes, loss, gigaflops } = entry;
   const speed = gigaflops === undefined ? '' : `${gigaflops.toFixed(1)} GFLOP/s`;
   const verdict = floor === undefined ? '' : ` ${passes ? 'ok' : 'MISSED'} (${floor}x)`;
   return [
-    ...start,
+    library,
+    backend,
     milliseconds(ms.median),
     `${milliseconds(ms.min)}–${milliseconds(ms.max)}`,
     ratio ? `${times(ratio.median)} [${times(ratio.min)}–${times(ratio.max)}]${verdict}` : '',
@@ -79,22 +79,21 @@ function cellsOf(task, entry) {
   ];
 }
 
-const HEAD = ['task', 'library', 'on', 'ms', 'min–max', 'to ours', 'result', 'version or reason'];
-const RIGHT = new Set([3, 4]);
+const HEAD = ['library', 'on', 'ms', 'min–max', 'of ours', 'result', 'version or reason'];
+const RIGHT = new Set([2, 3]);
 
 /** @param tasks as `judged` gives them */
 export function table(tasks) {
-  const cells = tasks.flatMap((task) => task.contenders.map((entry) => cellsOf(task, entry)));
-  const widths = HEAD.map((title, i) =>
-    Math.max(title.length, ...cells.map((row) => row[i].length)),
-  );
+  const blocks = tasks.map(({ title, contenders }) => ({ title, rows: contenders.map(cellsOf) }));
+  const all = [HEAD, ...blocks.flatMap(({ rows }) => rows)];
+  const widths = HEAD.map((_, i) => Math.max(...all.map((row) => row[i].length)));
   const line = (row) =>
-    row
+    `  ${row
       .map((cell, i) => (RIGHT.has(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
       .join('  ')
-      .trimEnd();
-  const rule = widths.map((width) => '-'.repeat(width)).join('  ');
-  return [line(HEAD), rule, ...cells.map(line)].join('\n');
+      .trimEnd()}`;
+  const lines = blocks.flatMap(({ title, rows }) => ['', title, ...rows.map(line)]);
+  return [line(HEAD), ...lines].join('\n');
 }
 
 /** One line a task: do the losses agree, how far is native, what share of the card's peak. */

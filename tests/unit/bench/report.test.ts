@@ -59,7 +59,7 @@ describe('the report of the bench', () => {
     const task = judged({ ...MODEL, model: false, operations: 1e10, title: 'matmul' });
     expect(remarks(task, { peak: 4 }).join('\n')).toContain('ours 1.00 TFLOP/s, 25.0 % of peak');
     const lines = table([judged(MODEL)]).split('\n');
-    expect(lines).toHaveLength(2 + MODEL.contenders.length);
+    expect(lines).toHaveLength(3 + MODEL.contenders.length);
     expect(lines.join('\n')).toMatch(/MISSED \(1.3x\)[\s\S]*refuses .*no such kernel/);
   });
 });
