@@ -1,4 +1,4 @@
-// `npm run job -- JOB.json [--out DIR]`: runs a job file headless in Chromium and writes the model, its int8 copy,
+// `npm run job -- JOB.json [--out DIR] [--profile FILE]`: runs a job file headless in Chromium and writes the model, its int8 copy,
 // the report and the sealed-test predictions. Progress goes to stderr, the folder's path to stdout.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -7,11 +7,11 @@ import { ensureBuilt } from './lib/build.mjs';
 import { JobFailure, openJobRunner, progressLine, readJobFile } from './lib/job-runner.mjs';
 
 const USAGE =
-  'Usage: npm run job -- JOB.json [--out DIR]   (docs/job.schema.json describes the file)';
+  'Usage: npm run job -- JOB.json [--out DIR] [--profile FILE]   (docs/job.schema.json describes the file)';
 
 async function main() {
   const { values, positionals } = parseArgs({
-    options: { out: { type: 'string' } },
+    options: { out: { type: 'string' }, profile: { type: 'string' } },
     allowPositionals: true,
   });
   const [path] = positionals;
@@ -26,16 +26,22 @@ async function main() {
   const runner = await openJobRunner();
   try {
     let last = '';
-    const result = await runner.run(job, files, (progress) => {
+    const say = (progress) => {
       const line = progressLine(progress);
       if (line !== last) log(line);
       last = line;
-    });
+    };
+    const profile = values.profile !== undefined;
+    const result = await runner.run(job, files, say, { profile });
     await mkdir(out, { recursive: true });
     await writeFile(join(out, 'model.onnx'), result.model);
     if (result.compressed) await writeFile(join(out, 'model.int8.onnx'), result.compressed);
     if (result.adapter) await writeFile(join(out, 'adapter.safetensors'), result.adapter);
     await writeFile(join(out, 'predictions.csv'), result.predictions);
+    if (profile && result.trace) {
+      await writeFile(resolve(values.profile), JSON.stringify(result.trace));
+      log(`Profile: ${resolve(values.profile)} (open it in chrome://tracing or Perfetto)`);
+    }
     await writeFile(join(out, 'report.json'), `${JSON.stringify(result.report, null, 2)}\n`);
     log(summary(result.report, (performance.now() - started) / 1000));
     console.log(out);

@@ -23,8 +23,10 @@ import { parseJob } from '../protocol/job';
 import type { Job } from '../protocol/job';
 import { encodeError } from '../protocol/errors';
 import type { WireError } from '../protocol/errors';
+import type { Trace } from '../profiling/trace';
 import { DEFAULT_SEED } from './defaults';
 import { projectSettings } from './job-settings';
+import { JobTrace } from './job-trace';
 import { pretrainedBlueprint } from './pretrained';
 import type { FinishedRun, RunEvent } from './runs';
 import { openStudio } from './studio';
@@ -87,6 +89,13 @@ export interface JobResult {
   readonly adapter: ArrayBuffer | null;
   /** Sealed-test predictions as CSV. */
   readonly predictions: string;
+  /** Some steps of the run kernel by kernel; null where that was not asked for, or cannot be. */
+  readonly trace: Trace | null;
+}
+
+export interface JobOptions {
+  /** Whether to profile some of the run's steps. */
+  readonly profile?: boolean;
 }
 
 /** What a job names beside itself. */
@@ -103,6 +112,7 @@ export async function runJob(
   job: Job,
   files: JobFiles,
   onProgress: OnProgress,
+  options: JobOptions = {},
 ): Promise<JobResult> {
   const seed = job.seed ?? DEFAULT_SEED;
   const imported = await importData(studio, job, files.data, onProgress);
@@ -120,7 +130,12 @@ export async function runJob(
 
   const baselines = await studio.trainBaselines(project, announce('baseline', onProgress));
   const listener = announce('model', onProgress);
-  const handle = await studio.startRun(project, name, listener);
+  const traced = options.profile ? new JobTrace(name, onProgress) : null;
+  const handle = await studio.startRun(project, name, (event) => {
+    listener(event);
+    traced?.hear(event);
+  });
+  traced?.follow(handle);
   const { run, model } = await handle.finished;
 
   const mode = job.compression ?? 'int8-static';
@@ -170,6 +185,7 @@ export async function runJob(
     compressed: small && (await studio.downloadModel(small.model.id)),
     adapter: await studio.downloadAdapter(model.id),
     predictions: predictionsCsv(judged, judgedSmall?.predictions ?? null, opened),
+    trace: traced?.trace ?? null,
   };
 }
 
@@ -366,6 +382,7 @@ export type HookAnswer =
       readonly compressed: string | null;
       readonly adapter: string | null;
       readonly predictions: string;
+      readonly trace: Trace | null;
     }
   | { readonly ok: false; readonly error: WireError };
 
@@ -373,6 +390,7 @@ export type JobHook = (
   job: unknown,
   files: JobFiles,
   onProgress: OnProgress,
+  options?: JobOptions,
 ) => Promise<HookAnswer>;
 
 declare global {
@@ -381,13 +399,14 @@ declare global {
 
 /** Makes jobs callable from the tool that drives this page (tools/job.mjs). */
 export function installJobHook(): void {
-  globalThis.terrariumJob = async (job, files, onProgress) => {
+  globalThis.terrariumJob = async (job, files, onProgress, options) => {
     try {
-      const result = await runJob(openStudio(), parseJob(job), files, onProgress);
+      const result = await runJob(openStudio(), parseJob(job), files, onProgress, options);
       return {
         ok: true,
         report: result.report,
         predictions: result.predictions,
+        trace: result.trace,
         model: base64(result.model),
         compressed: result.compressed && base64(result.compressed),
         adapter: result.adapter && base64(result.adapter),

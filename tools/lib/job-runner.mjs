@@ -46,7 +46,7 @@ export async function readJobFile(path) {
 }
 
 /**
- * Starts a server and a browser. `run(job, files, onProgress)` answers with the report and the files' bytes;
+ * Starts a server and a browser. `run(job, files, onProgress, options)` answers with the report and the files' bytes;
  * each job gets a fresh page and profile, so one never sees another's store.
  */
 export async function openJobRunner({ url, flags = [] } = {}) {
@@ -59,7 +59,8 @@ export async function openJobRunner({ url, flags = [] } = {}) {
     args: [...CHROMIUM_FLAGS, ...flags],
   });
   return {
-    run: (job, files, onProgress) => runInPage(browser, url ?? server.url, job, files, onProgress),
+    run: (job, files, onProgress, options = {}) =>
+      runInPage(browser, url ?? server.url, job, files, onProgress, options),
     async close() {
       await browser.close();
       await server?.close();
@@ -67,7 +68,7 @@ export async function openJobRunner({ url, flags = [] } = {}) {
   };
 }
 
-async function runInPage(browser, url, job, files, onProgress) {
+async function runInPage(browser, url, job, files, onProgress, options) {
   const context = await browser.newContext({ serviceWorkers: 'block' });
   try {
     const page = await context.newPage();
@@ -99,18 +100,21 @@ async function runInPage(browser, url, job, files, onProgress) {
     }
     const answer = await Promise.race([
       crashed,
-      page.evaluate((wanted) => {
-        const given = (name) => [...(document.querySelector(`#job-${name}`)?.files ?? [])];
-        const files = { data: given('data'), body: given('body') };
-        return globalThis.terrariumJob(wanted, files, (progress) => {
-          void globalThis.reportJobProgress(progress);
-        });
-      }, job),
+      page.evaluate(
+        ([wanted, how]) => {
+          const given = (name) => [...(document.querySelector(`#job-${name}`)?.files ?? [])];
+          const files = { data: given('data'), body: given('body') };
+          const report = (progress) => void globalThis.reportJobProgress(progress);
+          return globalThis.terrariumJob(wanted, files, report, how);
+        },
+        [job, options],
+      ),
     ]);
     if (!answer.ok) throw new JobFailure(answer.error);
     return {
       report: answer.report,
       predictions: answer.predictions,
+      trace: answer.trace,
       model: Buffer.from(answer.model, 'base64'),
       compressed: answer.compressed === null ? null : Buffer.from(answer.compressed, 'base64'),
       adapter: answer.adapter === null ? null : Buffer.from(answer.adapter, 'base64'),

@@ -90,7 +90,8 @@ export class Recording {
       for (const name of node.outputs) made.set(name, index);
       for (const name of readsOf(node)) read.set(name, index);
     });
-    const kept = new Set([...this.#options.outputs, ...this.#options.updates.values()]);
+    const replacing = new Set(this.#options.updates.values());
+    const kept = new Set([...this.#options.outputs, ...replacing]);
     const held = new Set(this.#specs.map(({ name }) => name));
     const fed = new Set(this.#graph.inputs.map(({ name }) => name));
     const gradients = new Set(
@@ -99,7 +100,7 @@ export class Recording {
         .flatMap((node) => readOptimiser(node).weights.map(({ gradient }) => gradient)),
     );
     const kindOf = (name: string): MemoryKind => {
-      if (held.has(name)) return 'state';
+      if (held.has(name) || replacing.has(name)) return 'state';
       if (gradients.has(name)) return 'gradient';
       if (made.has(name)) return 'activation';
       return fed.has(name) ? 'feed' : 'constant';
@@ -118,7 +119,7 @@ export class Recording {
       const to = kept.has(name) || kind === 'constant' ? last : (read.get(name) ?? last);
       // A step works on a copy of the State.
       return {
-        name: kind === 'state' ? `${name}, float64` : name,
+        name: held.has(name) ? `${name}, float64` : name,
         kind,
         bytes,
         offset: null,

@@ -25,7 +25,7 @@ export const profile = {
   of: (steps: number, run: string) => `Median of ${count(steps, 'step', 'steps')} of ${run}`,
   ofSettings: (steps: number) =>
     `Median of the first ${count(steps, 'step', 'steps')} on the settings chosen then`,
-  wall: 'This device has no clock for kernels. Each one was awaited instead, which adds the waiting: compare them with one another, not with a step.',
+  wall: 'This device has no clock for kernels: each was timed from outside, which adds some waiting. Compare them with one another, not with a step.',
   trace: 'Save as a Chrome trace',
   graph: 'Show on the graph',
   figures: 'Figures of a step',
