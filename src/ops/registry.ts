@@ -28,6 +28,7 @@ import { dropoutSpec } from './Dropout/spec';
 import { dropoutMaskSpec } from './DropoutMask/spec';
 import { dropoutTrainSpec } from './DropoutTrain/spec';
 import { binarySpecs } from './elementwise/binary-spec';
+import { slopeSpecs } from './elementwise/slopes';
 import { unarySpecs } from './elementwise/unary-spec';
 import { einsumSpec } from './Einsum/spec';
 import { expandSpec } from './Expand/spec';
@@ -71,6 +72,7 @@ import { reductionSpecs } from './reductions/spec';
 import { reshapeSpecs } from './Reshape/spec';
 import { selectionSpecs } from './selection/spec';
 import { sliceSpec } from './Slice/spec';
+import { softmaxGradSpec } from './SoftmaxGrad/spec';
 import { softmaxSpecs } from './Softmax/spec';
 import { softmaxCrossEntropySpec } from './SoftmaxCrossEntropy/spec';
 import { softmaxCrossEntropyGradSpec } from './SoftmaxCrossEntropyGrad/spec';
@@ -161,6 +163,8 @@ export const ALL_OPS: readonly OpSpec[] = [
   attentionTrainSpec,
   attentionGradSpec,
   gatherGradSpec,
+  softmaxGradSpec,
+  ...slopeSpecs,
   dropoutMaskSpec,
   dropoutTrainSpec,
   ...optimiserSpecs,

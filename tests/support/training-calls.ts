@@ -111,6 +111,10 @@ export function attentionCalls(): Call[] {
   );
 }
 
+function activation(op: string, attributes: NonNullable<Call['attributes']>): Call {
+  return { op, inputs: [uniform(randomNumbers(19), [4, 9], -6, 6)], attributes };
+}
+
 function lookup(rows: number, inner: readonly number[], indices: Argument): Call {
   const data = uniform(randomNumbers(rows), [rows, ...inner]);
   return { op: 'Gather', inputs: [data, constant(indices)], attributes: { axis: attr.int(0) } };
@@ -135,6 +139,10 @@ function layers(): Call[] {
       rowNorm(op, [2, 3, 4, 5], 2),
     ]),
     ...attentionCalls(),
+    ...['Gelu', 'Mish', 'HardSwish', 'Swish'].map((op) => activation(op, {})),
+    activation('Gelu', { approximate: attr.string('tanh') }),
+    activation('Swish', { alpha: attr.float(1.75) }),
+    ...[0, -1].map((axis) => activation('Softmax', { axis: attr.int(axis) })),
     lookup(5, [3], given('int64', [2, 4], [4, 0, 4, -1, 2, 2, -5, 4])),
     lookup(4, [2, 3], given('int32', [3], [1, 1, 3])),
     lookup(3, [], given('int32', [], [-1])),

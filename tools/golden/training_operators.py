@@ -58,6 +58,16 @@ def cases():
     yield attention("causal attention", 2, 6, 6, 2, 2, 3, True)
     yield attention("attention with shared key heads", 1, 4, 7, 4, 2, 3, False)
     table, indices = leaf(6, 3), torch.tensor([[0, 5, 5], [2, 5, 0]])
+    for name, op, attributes, function in [
+        ("gelu", "Gelu", {}, F.gelu),
+        ("gelu by tanh", "Gelu", {"approximate": "tanh"}, lambda x: F.gelu(x, approximate="tanh")),
+        ("silu", "Swish", {}, F.silu),
+        ("mish", "Mish", {}, F.mish),
+        ("hard swish", "HardSwish", {}, F.hardswish),
+        ("softmax", "Softmax", {"axis": 1}, lambda x: F.softmax(x, 1)),
+    ]:
+        x = leaf(2, 3, 4, scale=3)
+        yield case(name, op, attributes, [x], function(x))
     yield case("embedding", "Gather", {"axis": 0}, [table, indices], F.embedding(indices, table))
 
 

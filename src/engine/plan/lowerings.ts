@@ -16,7 +16,7 @@ import { CONSTANTS } from '../../ops/constants/lowering';
 import { conv, convInputGradient, convWeightGradient } from '../../ops/Conv/lowering';
 import { dropout } from '../../ops/Dropout/lowering';
 import { dropoutMask } from '../../ops/DropoutMask/lowering';
-import { ELEMENTWISE, product } from '../../ops/elementwise/lowering';
+import { ACTIVATION_GRADIENTS, ELEMENTWISE, product } from '../../ops/elementwise/lowering';
 import { expandWhile } from '../../ops/expand-graph';
 import { gatherGradient } from '../../ops/GatherGrad/lowering';
 import { gemm } from '../../ops/Gemm/lowering';
@@ -37,6 +37,7 @@ import { POSITIONS } from '../../ops/positions/lowering';
 import { REDUCTION_KERNELS } from '../../ops/reductions/lowering';
 import { roiAlign } from '../../ops/RoiAlign/lowering';
 import { SOFTMAX } from '../../ops/Softmax/lowering';
+import { softmaxGradient } from '../../ops/SoftmaxGrad/lowering';
 import { CROSS_ENTROPY } from '../../ops/SoftmaxCrossEntropy/lowering';
 import { topK } from '../../ops/TopK/lowering';
 import { KernelList } from './kernels';
@@ -63,6 +64,7 @@ const STANDARD: LoweringTable = {
 };
 
 const TRAINING: LoweringTable = {
+  ...ACTIVATION_GRADIENTS,
   ...POOLING_GRADIENTS,
   ...NORMALISATION_GRADIENTS,
   ...BATCH_NORMALISATION_TRAINING,
@@ -74,6 +76,7 @@ const TRAINING: LoweringTable = {
   DropoutMask: dropoutMask,
   DropoutTrain: product,
   GatherGrad: gatherGradient,
+  SoftmaxGrad: softmaxGradient,
 };
 
 /** Where a lowering does not take every form of its operator. */

@@ -3,6 +3,7 @@ import { attr } from '../../onnx/graph';
 import type { Node } from '../../onnx/graph';
 import { intAttribute } from '../attributes';
 import type { GradientContext, OpSpec, Value } from '../define';
+import { trainingNode } from '../gradients';
 import { aroundAxis, inputType, normalizeAxis } from '../shapes';
 import { inputValue, makeValue } from '../value';
 
@@ -28,7 +29,7 @@ export function softmax(node: Node, x: Value, log: boolean): Value {
   return result;
 }
 
-/** softmax: y·(g − Σ g·y); log-softmax: g − e^y·Σ g. */
+/** softmax: SoftmaxGrad; log-softmax: g − e^y·Σ g. */
 function gradient(context: GradientContext, log: boolean): readonly (string | undefined)[] {
   const { builder, node } = context;
   const [g] = context.outputGradients;
@@ -36,14 +37,12 @@ function gradient(context: GradientContext, log: boolean): readonly (string | un
   if (!g || !y) return [];
   const rank = context.type(y).dims.length;
   const axis = normalizeAxis(node, intAttribute(node, 'axis', -1), rank);
-  const sum = (value: string) =>
-    builder.node('ReduceSum', [value, builder.ints([axis])], { keepdims: attr.int(1) });
-  if (log) {
-    const share = builder.node('Mul', [builder.node('Exp', [y]), sum(g)]);
-    return [builder.node('Sub', [g, share])];
+  if (!log) {
+    return trainingNode(builder, 'SoftmaxGrad', [g, y], [`${y}/dx`], { axis: attr.int(axis) });
   }
-  const centred = builder.node('Sub', [g, sum(builder.node('Mul', [g, y]))]);
-  return [builder.node('Mul', [y, centred])];
+  const sum = builder.node('ReduceSum', [g, builder.ints([axis])], { keepdims: attr.int(1) });
+  const share = builder.node('Mul', [builder.node('Exp', [y]), sum]);
+  return [builder.node('Sub', [g, share])];
 }
 
 function spec(name: string, log: boolean): OpSpec {

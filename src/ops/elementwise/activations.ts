@@ -29,6 +29,11 @@ const geluExact: UnaryOp = {
     const density = e('Mul', e('Exp', e('Mul', square, -0.5)), 1 / Math.sqrt(2 * Math.PI));
     return e('Mul', g, e('Add', cdf, e('Mul', x, density)));
   },
+  slope: {
+    compute: (x) =>
+      0.5 * (1 + erf(x * Math.SQRT1_2)) + (x * Math.exp(-0.5 * x * x)) / Math.sqrt(2 * Math.PI),
+    wgsl: '0.5 * (1.0 + erf(b * 0.70710678118)) + 0.39894228040 * b * exp(-0.5 * b * b)',
+  },
 };
 
 /** Its approximation ½·x·(1 + t), t = tanh u, u = √(2/π)·(x + 0.044715·x³); d/dx = ½(1 + t) + ½·x·(1 − t²)·u′. */
@@ -44,7 +49,22 @@ const geluTanh: UnaryOp = {
     const twice = e('Add', left, e('Mul', e('Mul', x, dTanh), dInner));
     return e('Mul', g, e('Mul', twice, 0.5));
   },
+  slope: {
+    compute: (x) => {
+      const t = Math.tanh(GELU_TANH * (x + 0.044715 * x * x * x));
+      const dInner = GELU_TANH * (1 + 3 * 0.044715 * x * x);
+      return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * dInner;
+    },
+    // With s = ½(1 + t) it is s·(1 + 2·x·u′·(1 − s)).
+    wgsl: tanhSlope('(0.5 + 0.5 * tanh_safe(b * (0.7978845608 + 0.0356774081 * b * b)))'),
+  },
 };
+
+function tanhSlope(s: string): string {
+  return `${s} * (1.0 + 2.0 * b * (0.7978845608 + 0.1070322243 * b * b) * (1.0 - ${s}))`;
+}
+
+const MISH_TANH = 'tanh_safe(max(b, 0.0) + log1p(exp(-abs(b))))';
 
 export const ACTIVATIONS: UnaryTable = {
   // Comparisons instead of max, so that NaN stays NaN and a broken step can be seen.
@@ -57,20 +77,22 @@ export const ACTIVATIONS: UnaryTable = {
     compute: (x, { alpha }) => (x < 0 ? alpha * x : x),
     parameters: { alpha: 0.01 },
     wgsl: 'select(a, a * alpha, a < 0.0)',
-    gradient: (e, g, x, _, { alpha }) => positive(e, x, g, e('Mul', g, alpha)),
+    // y tells the sign of x, so that x need not be kept.
+    gradient: (e, g, x, y, { alpha }) => positive(e, alpha > 0 ? y : x, g, e('Mul', g, alpha)),
   },
   ThresholdedRelu: {
     compute: (x, { alpha }) => (x > alpha ? x : 0),
     parameters: { alpha: 1 },
     wgsl: 'select(0.0, a, a > alpha)',
-    gradient: (e, g, x, _, { alpha }) => e('Where', e('Greater', x, alpha), g, 0),
+    gradient: (e, g, x, y, { alpha }) => e('Where', e('Greater', alpha >= 0 ? y : x, alpha), g, 0),
   },
   // Clevert, Unterthiner & Hochreiter 2016 (arXiv 1511.07289)
   Elu: {
     compute: (x, { alpha }) => (x < 0 ? alpha * Math.expm1(x) : x),
     parameters: { alpha: 1 },
     wgsl: 'select(a, alpha * expm1(min(a, 0.0)), a < 0.0)',
-    gradient: (e, g, x, y, { alpha }) => positive(e, x, g, e('Mul', g, e('Add', y, alpha))),
+    gradient: (e, g, x, y, { alpha }) =>
+      positive(e, alpha > 0 ? y : x, g, e('Mul', g, e('Add', y, alpha))),
   },
   // Barron 2017 (arXiv 1704.07483)
   Celu: {
@@ -86,7 +108,12 @@ export const ACTIVATIONS: UnaryTable = {
     parameters: { alpha: 1.67326319217681884765625, gamma: 1.05070102214813232421875 },
     wgsl: 'gamma * select(a, alpha * expm1(min(a, 0.0)), a <= 0.0)',
     gradient: (e, g, x, y, { alpha, gamma }) =>
-      positive(e, x, e('Mul', g, gamma), e('Mul', g, e('Add', y, alpha * gamma))),
+      positive(
+        e,
+        alpha > 0 && gamma > 0 ? y : x,
+        e('Mul', g, gamma),
+        e('Mul', g, e('Add', y, alpha * gamma)),
+      ),
   },
   Sigmoid: {
     compute: sigmoid,
@@ -108,6 +135,10 @@ export const ACTIVATIONS: UnaryTable = {
       const clipped = e('Clip', gate, 0, 1);
       const inside = between(e, clipped, e('Mul', x, 1 / 6));
       return e('Mul', g, e('Add', clipped, inside));
+    },
+    slope: {
+      compute: (x) => Math.max(0, Math.min(1, x / 6 + 0.5)) + (Math.abs(x) < 3 ? x / 6 : 0),
+      wgsl: 'clamp(b / 6.0 + 0.5, 0.0, 1.0) + select(0.0, b / 6.0, abs(b) < 3.0)',
     },
   },
   Softplus: {
@@ -142,16 +173,31 @@ export const ACTIVATIONS: UnaryTable = {
       const slope = e('Mul', e('Sub', 1, e('Mul', t, t)), e('Sigmoid', x));
       return e('Mul', g, e('Add', t, e('Mul', x, slope)));
     },
+    slope: {
+      compute: (x) => {
+        const t = Math.tanh(softplus(x));
+        return t + x * (1 - t * t) * sigmoid(x);
+      },
+      wgsl: `${MISH_TANH} + b * (1.0 - ${MISH_TANH} * ${MISH_TANH}) / (1.0 + exp(-b))`,
+    },
   },
   // Ramachandran, Zoph & Le 2017 (arXiv 1710.05941): x·σ(αx); d/dx = σ + α·x·σ·(1 − σ)
   Swish: {
     compute: (x, { alpha }) => x * sigmoid(alpha * x),
     parameters: { alpha: 1 },
     wgsl: 'a / (1.0 + exp(-alpha * a))',
-    gradient: (e, g, x, y, { alpha }) => {
-      const gate = e('Sigmoid', e('Mul', x, alpha));
-      const rest = e('Mul', e('Mul', y, alpha), e('Sub', 1, gate));
-      return e('Mul', g, e('Add', gate, rest));
+    gradient: (e, g, x, _, { alpha }) => {
+      const inner = e('Mul', x, alpha);
+      const gate = e('Sigmoid', inner);
+      const rest = e('Mul', inner, e('Sub', 1, gate));
+      return e('Mul', g, e('Mul', gate, e('Add', rest, 1)));
+    },
+    slope: {
+      compute: (x, { alpha }) => {
+        const gate = sigmoid(alpha * x);
+        return gate * (1 + alpha * x * (1 - gate));
+      },
+      wgsl: '(1.0 + alpha * b / (1.0 + exp(alpha * b))) / (1.0 + exp(-alpha * b))',
     },
   },
 };

@@ -14,6 +14,7 @@ import { ACTIVATIONS } from './activations';
 import { BINARY } from './binary';
 import { resolveBinary } from './binary-spec';
 import type { BinaryEntry } from './binary';
+import { SLOPES } from './slopes';
 import { UNARY } from './unary';
 import type { UnaryEntry } from './unary';
 import { parametersOf, resolve } from './unary-spec';
@@ -216,6 +217,9 @@ const fromTable = <Entry>(
   );
 
 const { Min, Max } = BINARY;
+
+/** Gradients of activations. */
+export const ACTIVATION_GRADIENTS: LoweringTable = fromTable(SLOPES, binary);
 
 export const ELEMENTWISE: LoweringTable = {
   ...fromTable(UNARY, unary),

@@ -5,12 +5,12 @@ import { throughType } from '../../core/number-format';
 import type { Node } from '../../onnx/graph';
 import { floatAttribute } from '../attributes';
 import type { Expansion, GradientContext, OpSpec } from '../define';
-import { emitter } from '../gradients';
+import { emitter, trainingNode } from '../gradients';
 import { makeNode } from '../nodes';
 import { inputType } from '../shapes';
 import { inputValue, makeValue } from '../value';
 import { ACTIVATIONS } from './activations';
-import { UNARY } from './unary';
+import { slopeName, UNARY } from './unary';
 import type { Parameters, UnaryEntry, UnaryOp } from './unary';
 
 const NONE: Parameters = { alpha: 0, beta: 0, gamma: 0, lambd: 0, bias: 0 };
@@ -41,6 +41,10 @@ function gradient(entry: UnaryEntry, context: GradientContext): (string | undefi
   const rule = op.gradient;
   if (typeof rule !== 'function' || g === undefined || x === undefined || y === undefined) {
     return [undefined];
+  }
+  if (op.slope) {
+    const attributes = Object.fromEntries(node.attributes);
+    return trainingNode(builder, slopeName(node.op), [g, x], [`${y}/dx`], attributes).slice();
   }
   return [rule(emitter(builder, context.type(x).dtype), g, x, y, parametersOf(op, node))];
 }

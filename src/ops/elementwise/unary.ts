@@ -29,7 +29,18 @@ export interface UnaryOp {
   /** Gradient of the input from `g` (gradient of y), `x` and `y`. 'flat': it is 0 wherever there is one. */
   readonly gradient?:
     'flat' | ((e: Emit, g: string, x: string, y: string, parameters: Parameters) => string);
+  /** dy/dx of x, where the gradient is one operator, g · slope(x), instead of the nodes of `gradient`. */
+  readonly slope?: Slope;
 }
+
+export interface Slope {
+  readonly compute: (x: number, parameters: Parameters) => number;
+  /** From `b`, which is x, and from the parameters by name. */
+  readonly wgsl: string;
+}
+
+/** The operator of (dY, x) that is the gradient of an activation with a slope: slopes.ts. */
+export const slopeName = (activation: string): string => `${activation}Grad`;
 
 /** A function where an attribute chooses between formulas. */
 export type UnaryEntry = UnaryOp | ((node: Node) => UnaryOp);

@@ -9,11 +9,16 @@ import { callGraph, given } from '../../support/calls';
 import { relativeDistance } from '../../support/golden';
 import golden from '../../fixtures/golden/training-operators.json';
 
+const attributeOf = (name: string, value: string | number): Attribute => {
+  if (typeof value === 'string') return attr.string(value);
+  return name === 'epsilon' ? attr.float(value) : attr.int(value);
+};
+
 const attributesOf = (values: object): Record<string, Attribute> =>
   Object.fromEntries(
-    Object.entries(values)
-      .filter((entry): entry is [string, number] => typeof entry[1] === 'number')
-      .map(([name, value]) => [name, name === 'epsilon' ? attr.float(value) : attr.int(value)]),
+    Object.entries(values as Record<string, string | number | undefined>).flatMap(
+      ([name, value]) => (value === undefined ? [] : [[name, attributeOf(name, value)]]),
+    ),
   );
 
 describe('PyTorch', () => {

@@ -157,6 +157,10 @@ describe('expansions on onnxruntime', () => {
     for (const call of attentionCalls()) await expectSameGradients(call, 4);
   });
 
+  it.each(['Gelu', 'Mish', 'HardSwish', 'Swish', 'Softmax'])('%s', (op) =>
+    expectSameGradients({ op, inputs: [uniform(randomNumbers(2), [3, 8], -5, 5)] }, 8),
+  );
+
   it('Gather along the first axis', async () => {
     const data = uniform(randomNumbers(4), [5, 3]);
     const indices = given('int32', [2, 3], [4, 0, 4, 1, -1, 4], true);
