@@ -51,14 +51,14 @@ export class WasmExecutor implements Executor {
 
   async compile(graph: Graph, state: State, options: CompileOptions): Promise<Program> {
     invariant(state instanceof WasmState, 'A Program and its State must be of one executor.');
+    const masked = withHostMasks(graph);
     if (!this.#runtimeOnly) {
       try {
-        return await compileSimd(graph, state, options, this.#engine);
+        return masked.around(await compileSimd(masked.graph, state, options, this.#engine));
       } catch (cause) {
         if (!(cause instanceof Unsupported)) throw cause;
       }
     }
-    const masked = withHostMasks(graph);
     return masked.around(await compileWasm(masked.graph, state, options, this.#runtimeId));
   }
 

@@ -7,7 +7,7 @@ import { atomic, control, I32, i32, NOTHING, seq } from './code';
 import type { Code } from './code';
 import { relaxed, separate } from './matmul';
 import { call, ModuleWriter } from './module';
-import type { Kernel } from './plan';
+import type { Kernel, Phase } from './plan';
 
 /** Looks at a counter before sleeping: some microseconds. */
 const SPINS = 4000;
@@ -30,53 +30,61 @@ export interface Assembly {
   readonly shared: boolean;
 }
 
-/** Kernels that are one piece and follow each other are one phase: nobody waits between them. */
-export function phasesOf(kernels: readonly Kernel[]): Kernel[][] {
-  const phases: Kernel[][] = [];
-  for (const kernel of kernels) {
-    const last = phases.at(-1);
-    if (kernel.chunks === 1 && last?.[0]?.chunks === 1) last.push(kernel);
-    else phases.push([kernel]);
-  }
-  return phases;
-}
-
 /** Bytes of counters: one line for sleepers, two for each phase. */
 export const counterBytes = (phases: number): number => LINE * (1 + 2 * phases);
 
 export const scratchBytes = (kernels: readonly Kernel[]): number =>
   Math.ceil(Math.max(...kernels.map(({ scratch = 0 }) => scratch), LINE) / LINE) * LINE + 2 * LINE;
 
+interface Written {
+  readonly indices: readonly number[];
+  readonly chunks: number;
+}
+
 export function assemble(
-  phases: readonly (readonly Kernel[])[],
+  phases: readonly Phase[],
   layout: Layout,
   { threads, fused, maximumPages, shared }: Assembly,
 ): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
   const scratch = module.global();
   const madd = fused ? relaxed : separate;
-  const functions = phases.map((kernels) =>
-    kernels.map((kernel) =>
-      module.function([I32], (writer, chunk) =>
-        kernel.write({ writer, module, madd, chunk, scratch: scratch.get }),
+  const functions = phases.map((tasks) =>
+    tasks.map(({ kernels, chunks }): Written => ({
+      chunks,
+      indices: kernels.map((kernel) =>
+        module.function([I32], (writer, chunk) =>
+          kernel.write({ writer, module, madd, chunk, scratch: scratch.get }),
+        ),
       ),
-    ),
+    })),
   );
   const run = module.function([I32, I32], (writer, thread, maySleep) => {
     const [chunk, seen, spins] = [writer.int(), writer.int(), writer.int()];
     const own = i32.mul(thread.get, i32.const(layout.scratchBytes));
     const sleepers = i32.const(layout.counters);
-    const alone = (kernels: readonly number[], chunks: number): Code =>
+    const alone = ({ indices, chunks }: Written): Code =>
       chunks === 1
-        ? seq(...kernels.map((index) => call(index, i32.const(0))))
+        ? seq(...indices.map((index) => call(index, i32.const(0))))
         : seq(
             chunk.set(i32.const(0)),
             control.doWhile(
-              seq(...kernels.map((index) => call(index, chunk.get)), chunk.increase(1)),
+              seq(...indices.map((index) => call(index, chunk.get)), chunk.increase(1)),
               i32.ltS(chunk.get, i32.const(chunks)),
             ),
           );
-    const together = (kernels: readonly number[], chunks: number, phase: number): Code => {
+    // The pieces of a phase's tasks are numbered through.
+    const piece = (tasks: readonly Written[], before: number): Code => {
+      const [first, ...rest] = tasks;
+      if (first === undefined) return NOTHING;
+      const own = before === 0 ? chunk.get : i32.sub(chunk.get, i32.const(before));
+      const work = seq(...first.indices.map((index) => call(index, own)));
+      const end = before + first.chunks;
+      if (rest.length === 0) return work;
+      return control.if(i32.ltS(chunk.get, i32.const(end)), work, piece(rest, end));
+    };
+    const together = (tasks: readonly Written[], phase: number): Code => {
+      const chunks = tasks.reduce((sum, task) => sum + task.chunks, 0);
       const next = i32.const(layout.counters + LINE * (1 + 2 * phase));
       const done = i32.const(layout.counters + LINE * (2 + 2 * phase));
       const count = i32.const(chunks);
@@ -87,10 +95,7 @@ export function assemble(
       const take = control.doWhile(
         seq(
           chunk.set(atomic.add(next, i32.const(1))),
-          control.if(
-            i32.ltS(chunk.get, count),
-            seq(...kernels.map((index) => call(index, chunk.get)), finishOne),
-          ),
+          control.if(i32.ltS(chunk.get, count), seq(piece(tasks, 0), finishOne)),
         ),
         i32.ltS(chunk.get, count),
       );
@@ -115,17 +120,16 @@ export function assemble(
     };
     return seq(
       scratch.set(i32.add(own, i32.const(layout.scratch))),
-      ...phases.map((kernels, phase) => {
-        const chunks = kernels[0]?.chunks ?? 0;
-        const indices = functions[phase] ?? [];
-        if (chunks === 0) return NOTHING;
-        return threads === 1 ? alone(indices, chunks) : together(indices, chunks, phase);
-      }),
+      ...functions.map((tasks, phase) =>
+        threads === 1 ? seq(...tasks.map(alone)) : together(tasks, phase),
+      ),
     );
   });
   module.export('run', run);
   // For a step whose kernels are timed one by one, on one thread.
-  functions.flat().forEach((index, number) => module.export(`kernel${number}`, index));
+  functions
+    .flatMap((tasks) => tasks.flatMap(({ indices }) => indices))
+    .forEach((index, number) => module.export(`kernel${number}`, index));
   const prepare = module.function([], () => scratch.set(i32.const(layout.scratch)));
   module.export('prepare', prepare);
   return module.build({ initialPages: 1, maximumPages, shared });

@@ -253,7 +253,7 @@ class Walk implements Values {
       if (from.buffer.address === at) continue;
       // Added last, so it comes after everything that reads the old value.
       const target = whole(this.plan.fixed(entry, sizeOf(from.dims), at), from.dims, from.kind);
-      copy(call, from, target);
+      copy(call, from, target, { last: true });
     }
   }
 }

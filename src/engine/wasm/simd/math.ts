@@ -27,10 +27,15 @@ function kept(writer: FunctionWriter, value: Code): { set: Code; get: Code; loca
 export const atMost = (x: Code, bound: number): Code => [...x, ...number(bound), 0xfd, 0xea, 0x01];
 export const atLeast = (x: Code, bound: number): Code => [...x, ...number(bound), 0xfd, 0xeb, 0x01];
 
-/** eˣ = 2ⁿ·eʳ, |r| ≤ ½·ln 2; 2ⁿ in two factors, so that the smallest results come out too. */
+/** 1.5 · 2²³: added to a small number it leaves the nearest whole number in the lowest bits. */
+const ROUND = 12582912;
+const ROUND_BITS = 0x4b400000;
+
+/** eˣ = 2ⁿ·eʳ, |r| ≤ ½·ln 2. Results below 1.2e-38 are 0. */
 export function exp(writer: FunctionWriter, x: Local): Code {
-  const clamped = kept(writer, atLeast(atMost(x.get, 89), -104));
-  const n = kept(writer, f32x4.nearest(mul(clamped.get, number(Math.LOG2E))));
+  const clamped = kept(writer, atLeast(atMost(x.get, 89), -87.3));
+  const lifted = kept(writer, add(mul(clamped.get, number(Math.LOG2E)), number(ROUND)));
+  const n = kept(writer, sub(lifted.get, number(ROUND)));
   const high = sub(clamped.get, mul(n.get, number(0.693359375)));
   const r = kept(writer, sub(high, mul(n.get, number(-2.1219444e-4))));
   const tail = polynomial(
@@ -40,12 +45,11 @@ export function exp(writer: FunctionWriter, x: Local): Code {
       5.0000001201e-1,
     ],
   );
-  const power = kept(writer, i32x4.truncF32(n.get));
-  const half = kept(writer, i32x4.shrS(power.get, 1));
-  const scale = (exponent: Code) => i32x4.shl(i32x4.add(exponent, i32x4.const(127)), 23);
   const value = add(add(mul(tail, mul(r.get, r.get)), r.get), number(1));
-  const scaled = mul(mul(value, scale(half.get)), scale(i32x4.sub(power.get, half.get)));
-  return [...clamped.set, ...n.set, ...r.set, ...power.set, ...half.set, ...scaled];
+  // 2ⁿ⁻¹ and then 2, because 2¹²⁸ itself is too large.
+  const scale = i32x4.shl(i32x4.add(lifted.get, i32x4.const(126 - ROUND_BITS)), 23);
+  const scaled = mul(mul(value, scale), number(2));
+  return [...clamped.set, ...lifted.set, ...n.set, ...r.set, ...scaled];
 }
 
 /** ln x = ln m + e·ln 2, m in [√½, √2); −∞ at 0, NaN below. */

@@ -31,6 +31,8 @@ export interface Kernel {
   readonly chunks: number;
   /** Bytes of working memory a thread needs. */
   readonly scratch?: number;
+  /** Changes the State: everything before it must be done. */
+  readonly last?: boolean;
   /** Called when addresses are known. */
   write(context: KernelContext): Code;
 }
@@ -194,11 +196,18 @@ export class StepPlan {
     const visit = (unit: Unit): void => {
       if (done.has(unit)) return;
       done.add(unit);
-      for (const needed of this.#needs(unit)) visit(needed);
+      for (const needed of this.needs(unit)) visit(needed);
       order.push(unit);
     };
     for (const unit of waiting) visit(unit);
     return order;
+  }
+
+  /** Units whose results it reads. */
+  needs(unit: Unit): Unit[] {
+    return [...unit.reads].flatMap((buffer) =>
+      this.writersOf(buffer).filter((writer) => writer !== unit),
+    );
   }
 
   #read(unit: Unit, buffer: Buffer): void {
@@ -214,17 +223,11 @@ export class StepPlan {
     else this.#writers.set(buffer, [unit]);
   }
 
-  #needs(unit: Unit): Unit[] {
-    return [...unit.reads].flatMap((buffer) =>
-      this.writersOf(buffer).filter((writer) => writer !== unit),
-    );
-  }
-
   #depends(unit: Unit, on: Unit, seen: Set<Unit>): boolean {
     if (unit === on) return true;
     if (seen.has(unit)) return false;
     seen.add(unit);
-    return this.#needs(unit).some((needed) => this.#depends(needed, on, seen));
+    return this.needs(unit).some((needed) => this.#depends(needed, on, seen));
   }
 
   #fits(unit: Unit, member: Member): boolean {
@@ -262,24 +265,74 @@ export function anchorAccess(
   return row ? 'column' : undefined;
 }
 
-export interface MemoryPlan {
-  /** Bytes that planned buffers take together. */
-  readonly bytes: number;
-  readonly order: readonly Unit[];
+/** Kernels that one thread does one after another, in pieces if there is only one of them. */
+export interface Task {
+  readonly kernels: Kernel[];
+  readonly chunks: number;
+}
+
+/** Tasks that any threads may do at the same time. All threads wait for each other between phases. */
+export type Phase = readonly Task[];
+
+export interface Schedule {
+  readonly phases: readonly Phase[];
+  /** Number of a unit's phase; units without a kernel have none. */
+  readonly phaseOf: ReadonlyMap<Unit, number>;
+}
+
+/** How far ahead kernels are looked for that could be done in this phase too: further would keep more in memory. */
+const LOOK_AHEAD = 12;
+
+export function schedule(plan: StepPlan, kernelOf: (unit: Unit) => Kernel | undefined): Schedule {
+  const phaseOf = new Map<Unit, number>();
+  const phases: Phase[] = [];
+  let waiting = plan.ordered().flatMap((unit) => {
+    const kernel = kernelOf(unit);
+    return kernel ? [{ unit, kernel }] : [];
+  });
+  const real = new Set(waiting.map(({ unit }) => unit));
+  while (waiting.length > 0) {
+    const tasks: Task[] = [];
+    const taskOf = new Map<Unit, Task>();
+    const now = phases.length;
+    const left: typeof waiting = [];
+    let blocked = false;
+    waiting.forEach(({ unit, kernel }, index) => {
+      const needs = plan.needs(unit).filter((needed) => real.has(needed));
+      const later = needs.some((needed) => !phaseOf.has(needed));
+      const inside = new Set(needs.flatMap((needed) => taskOf.get(needed) ?? []));
+      const [only] = inside;
+      const follows = inside.size === 1 && only?.chunks === 1 && kernel.chunks === 1;
+      // What changes the State waits for all before it, and holds back all after it.
+      const last = kernel.last === true;
+      const held = last
+        ? left.length > 0 || tasks.some((task) => task.kernels[0]?.last !== true)
+        : blocked;
+      if (last) blocked = true;
+      const far = index >= LOOK_AHEAD + taskOf.size;
+      if (far || later || held || (inside.size > 0 && !follows)) {
+        left.push({ unit, kernel });
+        return;
+      }
+      if (follows && only) only.kernels.push(kernel);
+      const task = follows && only ? only : { kernels: [kernel], chunks: kernel.chunks };
+      if (task !== only) tasks.push(task);
+      taskOf.set(unit, task);
+      phaseOf.set(unit, now);
+    });
+    invariant(tasks.length > 0, 'The kernels of a step wait for each other.');
+    phases.push(tasks);
+    waiting = left;
+  }
+  return { phases, phaseOf };
 }
 
 /**
- * Gives every buffer that needs one a place after `base`: the largest first, each at the lowest offset where nothing
- * that lives at the same time lies. (Pisarchyk & Lee 2020, arXiv 2001.03288, "greedy by size".)
+ * Gives every buffer that needs one a place after `base`, and returns the bytes they take together: the largest first,
+ * each at the lowest offset where nothing that lives at the same time lies. (Pisarchyk & Lee 2020, arXiv 2001.03288,
+ * "greedy by size".)
  */
-export function planMemory(plan: StepPlan, base: number): MemoryPlan {
-  const order = plan.ordered();
-  const position = new Map(order.map((unit, index) => [unit, index]));
-  const at = (unit: Unit): number => {
-    const index = position.get(unit);
-    invariant(index !== undefined, 'A kernel is not in the order.');
-    return index;
-  };
+export function planMemory(plan: StepPlan, { phases, phaseOf }: Schedule): number {
   interface Life {
     readonly buffer: Buffer;
     readonly size: number;
@@ -292,12 +345,14 @@ export function planMemory(plan: StepPlan, base: number): MemoryPlan {
     const [only] = writers;
     if (only === undefined) continue;
     if (writers.length === 1 && only.isGroup && plan.isInner(only, buffer)) continue;
-    const places = [...writers, ...plan.readersOf(buffer)].map(at);
+    const places = [...writers, ...plan.readersOf(buffer)].flatMap(
+      (unit) => phaseOf.get(unit) ?? [],
+    );
     lives.push({
       buffer,
       size: paddedBytes(buffer.elements),
       first: Math.min(...places),
-      last: buffer.pinned ? order.length : Math.max(...places),
+      last: buffer.pinned ? phases.length : Math.max(...places),
     });
   }
   lives.sort((a, b) => b.size - a.size || a.first - b.first);
@@ -313,8 +368,8 @@ export function planMemory(plan: StepPlan, base: number): MemoryPlan {
       offset = Math.max(offset, rival.offset + rival.size);
     }
     placed.push({ ...life, offset });
-    life.buffer.address = base + offset;
+    life.buffer.address = offset;
     bytes = Math.max(bytes, offset + life.size);
   }
-  return { bytes, order };
+  return bytes;
 }

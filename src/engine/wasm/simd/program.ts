@@ -7,12 +7,12 @@ import type { CompileOptions, Feed, Feeds, Program, Ticket } from '../../executo
 import { checkFeeds } from '../../plan';
 import type { ConcreteType } from '../../plan';
 import type { WasmState } from '../state';
-import { assemble, counterBytes, phasesOf, scratchBytes } from './assemble';
+import { assemble, counterBytes, scratchBytes } from './assemble';
 import { lower } from './lowering';
 import type { Lowered } from './lowering';
 import type { LinearMemory } from './memory';
-import { paddedBytes, planMemory } from './plan';
-import type { Kernel } from './plan';
+import { paddedBytes, planMemory, schedule } from './plan';
+import type { Kernel, StepPlan, Unit } from './plan';
 import { anchoredKernel, loopKernel } from './pointwise';
 import type { RunStep } from './signals';
 import type { ThreadPool } from './threads';
@@ -41,16 +41,10 @@ export async function compileSimd(
     (sum, { elements }) => sum + paddedBytes(elements),
     0,
   );
-  const draft = planMemory(plan, 0);
-  const kernels = draft.order.flatMap((unit): Kernel[] => {
-    if (unit.kernel) return [unit.kernel];
-    const kernel = unit.anchor ? anchoredKernel(plan, unit) : loopKernel(plan, unit);
-    return kernel.writes.length > 0 ? [kernel] : [];
-  });
-  const phases = phasesOf(kernels);
+  const { phases, bytes: arenaBytes, kernels } = scheduled(plan);
   const own = scratchBytes(kernels);
   const counters = counterBytes(phases.length);
-  const bytes = fixedBytes + draft.bytes + counters + own * pool.size;
+  const bytes = fixedBytes + arenaBytes + counters + own * pool.size;
   const region = memory.allocate(bytes);
   let next = region;
   for (const buffer of plan.fixedBuffers) {
@@ -58,7 +52,7 @@ export async function compileSimd(
     next += paddedBytes(buffer.elements);
   }
   for (const buffer of plan.buffers) if (buffer.address >= 0) buffer.address += next;
-  next += draft.bytes;
+  next += arenaBytes;
   const layout = { counters: next, scratch: next + counters, scratchBytes: own };
   const module = new WebAssembly.Module(
     assemble(phases, layout, {
@@ -88,6 +82,22 @@ export async function compileSimd(
     counters: { address: layout.counters, words: counters / 4 },
     run: exports.run as RunStep,
   });
+}
+
+/** Kernels in the order of their phases, and the place of every buffer in the arena. */
+function scheduled(plan: StepPlan) {
+  const made = new Map(
+    plan.units.map((unit): [Unit, Kernel] => [
+      unit,
+      unit.kernel ?? (unit.anchor ? anchoredKernel(plan, unit) : loopKernel(plan, unit)),
+    ]),
+  );
+  const found = schedule(plan, (unit) => {
+    const kernel = made.get(unit);
+    return kernel && kernel.writes.length > 0 && kernel.chunks > 0 ? kernel : undefined;
+  });
+  const kernels = found.phases.flatMap((tasks) => tasks.flatMap((task) => task.kernels));
+  return { phases: found.phases, kernels, bytes: planMemory(plan, found) };
 }
 
 function writeConstant(memory: LinearMemory, { address }: Buffer, tensor: Tensor): void {
@@ -167,14 +177,12 @@ export class SimdProgram implements Program {
   timings(): { readonly name: string; readonly ms: number }[] {
     const { kernels, exports } = this.#parts;
     (exports.prepare as () => void)();
-    return phasesOf(kernels)
-      .flat()
-      .map(({ name, chunks }, index) => {
-        const run = exports[`kernel${index}`] as (chunk: number) => void;
-        const start = performance.now();
-        for (let chunk = 0; chunk < chunks; chunk++) run(chunk);
-        return { name: `${name} x${chunks}`, ms: performance.now() - start };
-      });
+    return kernels.map(({ name, chunks }, index) => {
+      const run = exports[`kernel${index}`] as (chunk: number) => void;
+      const start = performance.now();
+      for (let chunk = 0; chunk < chunks; chunk++) run(chunk);
+      return { name: `${name} x${chunks}`, ms: performance.now() - start };
+    });
   }
 
   #run(feed: (name: string) => Feed | undefined): Map<string, Float32Array> {

@@ -187,6 +187,7 @@ export function addUpdate(plan: StepPlan, parts: UpdateParts): void {
   const moments = weights.flatMap(({ m, v }) => (v ? [m, v] : [m]));
   plan.kernel({
     name: optimiser.kind,
+    last: true,
     reads: [
       settled,
       ...gradients,

@@ -4,6 +4,7 @@ import { ACTIVATIONS } from '../../../../ops/elementwise/activations';
 import { BINARY } from '../../../../ops/elementwise/binary';
 import type { BinaryEntry } from '../../../../ops/elementwise/binary';
 import { resolveBinary } from '../../../../ops/elementwise/binary-spec';
+import { SLOPES } from '../../../../ops/elementwise/slopes';
 import { UNARY } from '../../../../ops/elementwise/unary';
 import type { UnaryEntry } from '../../../../ops/elementwise/unary';
 import { parametersOf, resolve } from '../../../../ops/elementwise/unary-spec';
@@ -174,7 +175,12 @@ export const ELEMENTWISE: LoweringTable = {
       unary(entry),
     ]),
   ),
-  ...Object.fromEntries(Object.entries(BINARY).map(([name, entry]) => [name, binary(entry)])),
+  ...Object.fromEntries(
+    [...Object.entries(BINARY), ...Object.entries(SLOPES)].map(([name, entry]) => [
+      name,
+      binary(entry),
+    ]),
+  ),
   Gelu: gelu,
   // The table's text guards against what WGSL leaves open; here the function has the right limits itself.
   Log: floatOnly((x, writer) => math.log(writer, x)),

@@ -60,7 +60,12 @@ const slice: Lowering = (call) => {
 };
 
 /** Copies `from` to `to`, of the same dims; neither need be contiguous. */
-export function copy(call: Call, from: View, to: View, after: readonly View[] = []): void {
+export function copy(
+  call: Call,
+  from: View,
+  to: View,
+  { after = [], last = false }: { readonly after?: readonly View[]; readonly last?: boolean } = {},
+): void {
   const lengths = collapse(to.dims, [from.strides, to.strides]);
   const [fromStrides = [], toStrides = []] = lengths.strides;
   const axes = lengths.dims.map((dim, axis) => ({
@@ -74,6 +79,7 @@ export function copy(call: Call, from: View, to: View, after: readonly View[] = 
   const perChunk = Math.max(1, Math.min(rows, Math.floor(8192 / inner.dim)));
   call.plan.kernel({
     name: 'Copy',
+    last,
     reads: [from, ...after],
     writes: [to],
     chunks: Math.ceil(rows / perChunk),
@@ -170,7 +176,7 @@ const pad: Lowering = (call) => {
       zeros(writer.int(), writer.int(), chunk, size, perChunk, addressOf(output)),
   });
   // The zeros are written first, because this kernel reads them.
-  copy(call, from, to, [output]);
+  copy(call, from, to, { after: [output] });
 };
 
 function zeros(
