@@ -65,6 +65,14 @@ function native(task: string, sizes: Sizes) {
   return model ? nativeModel(model) : nativeOperator(operatorTask(task, sizes));
 }
 
+/** Where a step of ours takes its time. */
+async function profile(task: string, backend: Backend) {
+  const model = modelOf(task);
+  if (!model) throw new Error('Only a model has a step to profile.');
+  const { profileModel } = await import('./ours');
+  return { title: model.title, ...(await profileModel(model, backend)) };
+}
+
 function facts(task: string, sizes: Sizes) {
   const model = modelOf(task);
   if (model) return { title: model.title, examples: model.batch, operations: 0 };
@@ -72,5 +80,5 @@ function facts(task: string, sizes: Sizes) {
   return { title, examples: 0, operations };
 }
 
-Object.assign(globalThis, { bench: { open, timed, describe, native, facts } });
+Object.assign(globalThis, { bench: { open, timed, describe, native, profile, facts } });
 document.body.dataset.ready = 'true';

@@ -1,6 +1,7 @@
 /** Terrarium's own executors, on the graph that training really runs. */
 import type { Executor, Feed, Program, StateSpec } from '../src/engine/executor';
 import type { Graph } from '../src/onnx/graph';
+import type { StepProfile } from '../src/protocol/profile';
 import { batchOf, feedsOf, trainingOf } from './models';
 import type { Model } from './models';
 import { operatorGraph } from './tasks';
@@ -30,11 +31,31 @@ async function compiled(executor: Executor, wanted: Wanted): Promise<Program> {
   return executor.compile(graph, state, { updates, outputs });
 }
 
-export async function oursModel(model: Model, backend: Backend): Promise<Contender> {
-  const executor = await executorOf(backend);
+function compiledModel(executor: Executor, model: Model): Promise<Program> {
   const { graph, stateSpecs: specs, initialState: values, updates } = trainingOf(model);
   const outputs = ['loss_numerator', 'loss_denominator'];
-  const program = await compiled(executor, { graph, specs, values, updates, outputs });
+  return compiled(executor, { graph, specs, values, updates, outputs });
+}
+
+/** Steps until caches are warm and clocks are up. */
+const WARM_UP = 5;
+
+/** Some later step of a model, kernel by kernel. */
+export async function profileModel(model: Model, backend: Backend): Promise<StepProfile> {
+  const executor = await executorOf(backend);
+  const program = await compiledModel(executor, model);
+  const batch = batchOf(model);
+  for (let step = 1; step <= WARM_UP; step++)
+    await program.step(feedsOf(model, step, batch)).read();
+  if (!program.profile) throw new Error(`The ${backend} executor cannot time its kernels here.`);
+  const { ticket, profile } = await program.profile(feedsOf(model, WARM_UP + 1, batch));
+  await ticket.read();
+  return profile;
+}
+
+export async function oursModel(model: Model, backend: Backend): Promise<Contender> {
+  const executor = await executorOf(backend);
+  const program = await compiledModel(executor, model);
   const feeds = feedsOf(model, 1, batchOf(model));
   const step: Feed = Float32Array.of(0);
   feeds.set('step', step);

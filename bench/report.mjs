@@ -121,3 +121,26 @@ export function remarks(task, { peak } = {}) {
   }
   return lines;
 }
+
+/** Where one of our steps takes its time: equal kernels together, the longest first. */
+export function profileLines({ title, clock, stepMicros, kernels }) {
+  const groups = new Map();
+  for (const { label, micros, bytesRead, bytesWritten } of kernels) {
+    const group = groups.get(label) ?? { label, count: 0, micros: 0, bytes: 0 };
+    group.count++;
+    group.micros += micros;
+    group.bytes += bytesRead + bytesWritten;
+    groups.set(label, group);
+  }
+  const total = kernels.reduce((sum, { micros }) => sum + micros, 0);
+  const sorted = [...groups.values()].sort((a, b) => b.micros - a.micros);
+  const head = `${title}: ${(total / 1e3).toFixed(2)} ms in ${kernels.length} kernels (${clock}), ${(stepMicros / 1e3).toFixed(2)} ms with waiting`;
+  return [
+    head,
+    ...sorted.map(({ label, count, micros, bytes }) => {
+      const share = ((micros / total) * 100).toFixed(1).padStart(5);
+      const rate = micros > 0 ? `${(bytes / micros / 1e3).toFixed(1)} GB/s` : '';
+      return `  ${share} %  ${(micros / 1e3).toFixed(3).padStart(9)} ms  ${String(count).padStart(3)}x  ${rate.padStart(11)}  ${label}`;
+    }),
+  ];
+}

@@ -3,13 +3,14 @@
 // from page to page. Beside them stands onnxruntime outside the browser. A contender that fails shows its own error.
 //   --only mlp,matmul     some tasks           --rounds 5          rounds of each
 //   --matmul 1024         edge of the matrices --peak 66.9         the card's float32 TFLOP/s, to give shares of it
+//   --profile             instead of all this, where a step of ours on webgpu takes its time
 //   --flags "--a --b"     flags for Chromium   --json FILE, --keep (into docs/bench/)   all figures as JSON
 import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, platform, release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { judged, median, remarks, table } from '../bench/report.mjs';
+import { judged, median, profileLines, remarks, table } from '../bench/report.mjs';
 import { CHROMIUM_FLAGS, ensureChromium } from './lib/chromium.mjs';
 import { servePage } from './lib/page.mjs';
 import { ensureInstalled, ROOT } from './lib/setup.mjs';
@@ -44,6 +45,7 @@ const { values: options } = parseArgs({
     flags: { type: 'string', default: '' },
     json: { type: 'string' },
     keep: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
   },
 });
 const rounds = Number(options.rounds);
@@ -203,12 +205,19 @@ try {
       `${device.isolated ? 'isolated' : 'not isolated'}. Float32, every step awaited; ` +
       `${rounds} rounds in turn, medians.\n`,
   );
+  const profiles = [];
+  for (const task of options.profile ? tasks.filter((name) => MODELS.includes(name)) : []) {
+    const page = await openPage(browser, server.address);
+    profiles.push(await page.call('profile', task, 'webgpu'));
+    await page.close();
+  }
   const results = [];
-  for (const task of tasks) {
+  for (const task of options.profile ? [] : tasks) {
     results.push(await runTask(browser, server.address, front, task, sizes));
   }
   const peak = options.peak === undefined ? undefined : Number(options.peak);
-  console.log(`\n${table(results)}\n`);
+  for (const profile of profiles) console.log(`${profileLines(profile).join('\n')}\n`);
+  if (results.length > 0) console.log(`\n${table(results)}\n`);
   for (const line of results.flatMap((task) => remarks(task, { peak }))) console.log(line);
   console.log(`\n${Math.round((Date.now() - started) / 1e3)} s in all.`);
 
@@ -224,6 +233,7 @@ try {
     peakTeraflops: peak ?? null,
     rounds,
     tasks: results,
+    ...(profiles.length > 0 && { profiles }),
   };
   const name = device.device
     .toLowerCase()

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { judged, median, ratios, remarks, table } from '../../../bench/report.mjs';
+import { judged, median, profileLines, ratios, remarks, table } from '../../../bench/report.mjs';
 
 const entry = (library: string, backend: string, times: number[], loss?: number) => ({
   library,
@@ -61,5 +61,19 @@ describe('the report of the bench', () => {
     const lines = table([judged(MODEL)]).split('\n');
     expect(lines).toHaveLength(3 + MODEL.contenders.length);
     expect(lines.join('\n')).toMatch(/MISSED \(1.3x\)[\s\S]*refuses .*no such kernel/);
+  });
+
+  it('adds up equal kernels, the longest first', () => {
+    const kernel = (label: string, micros: number) => ({
+      label,
+      micros,
+      bytesRead: 3000,
+      bytesWritten: 1000,
+    });
+    const kernels = [kernel('Relu', 1000), kernel('MatMul', 1500), kernel('MatMul', 1500)];
+    const lines = profileLines({ title: 'a model', clock: 'wall', stepMicros: 5000, kernels });
+    expect(lines[0]).toBe('a model: 4.00 ms in 3 kernels (wall), 5.00 ms with waiting');
+    expect(lines[1]).toMatch(/75.0 % +3.000 ms +2x +0.0 GB\/s {2}MatMul/);
+    expect(lines[2]).toMatch(/25.0 % .*Relu$/);
   });
 });
