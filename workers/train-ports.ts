@@ -7,11 +7,14 @@ import type { TrainStore } from '../src/training/train-api';
 export function openTrainStore(port: MessagePort): TrainStore {
   const remote = Comlink.wrap<TrainStore>(port);
   const { getCheckpoint, getPretrained, getPretrainedFile, getFeatures } = remote;
+  const { getSetting, setSetting } = remote;
   return {
     getCheckpoint,
     getPretrained,
     getPretrainedFile,
     getFeatures,
+    getSetting,
+    setSetting,
     putFeatures: (key, bytes) => remote.putFeatures(key, Comlink.transfer(bytes, [bytes])),
     putCheckpoint: (checkpoint, state, best) =>
       remote.putCheckpoint(

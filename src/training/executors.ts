@@ -1,5 +1,6 @@
 /** Opens an executor by name. Each is a chunk of its own: only the engine in use is ever loaded. */
 import type { Executor, ExecutorName } from '../engine/executor';
+import type { TuningMemory } from '../engine/webgpu/tuner';
 import type { DeviceLimits } from '../protocol/memory';
 
 export interface OpenedExecutor {
@@ -10,12 +11,16 @@ export interface OpenedExecutor {
   readonly limits?: DeviceLimits;
 }
 
-export async function openExecutor(name: ExecutorName): Promise<OpenedExecutor> {
+/** @param tuningMemory where the graphics processor's tuner keeps what it measured */
+export async function openExecutor(
+  name: ExecutorName,
+  tuningMemory?: TuningMemory,
+): Promise<OpenedExecutor> {
   switch (name) {
     case 'webgpu': {
       const { createWebgpuExecutor } = await import('../engine/webgpu/executor');
       const { bindingBytes } = await import('../engine/webgpu/traits');
-      const executor = await createWebgpuExecutor();
+      const executor = await createWebgpuExecutor(tuningMemory && { tuningMemory });
       const { gpu } = executor;
       return { executor, label: gpu.label, limits: { pieceBytes: bindingBytes(gpu) } };
     }

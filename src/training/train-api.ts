@@ -3,6 +3,7 @@
  * model. Ordinary code; only workers/train.worker.ts knows that it runs in a worker. The recipe's compiler is
  * handed in, because recipes belong to the data side.
  */
+import type { TuningMemory } from '../engine/webgpu/tuner';
 import { countWeights } from '../blueprints/weights';
 import { AppError } from '../core/errors';
 import { graphHash } from '../onnx/hash';
@@ -40,6 +41,7 @@ import { profileAlone } from './profile-alone';
 import { choicesOf, loopBasis, openSession } from './session';
 import type { Session } from './session';
 import { loadCheckpoint, saveCheckpoint } from './stored-run';
+import { tuningMemory } from './tuning-memory';
 
 /** What training asks of the store. */
 export type TrainStore = Pick<
@@ -50,12 +52,17 @@ export type TrainStore = Pick<
   | 'getPretrainedFile'
   | 'putFeatures'
   | 'getFeatures'
+  | 'getSetting'
+  | 'setSetting'
 >;
 
 export interface TrainDependencies {
   readonly openStore: (port: MessagePort) => TrainStore;
   readonly compileRecipe: (recipe: FittedRecipe) => Graph;
-  readonly openExecutor: (name: TrainRequest['executor']) => Promise<OpenedExecutor>;
+  readonly openExecutor: (
+    name: TrainRequest['executor'],
+    memory: TuningMemory,
+  ) => Promise<OpenedExecutor>;
   readonly probe: TrainApi['probe'];
   readonly readStatic: BaseDependencies['readStatic'];
 }
@@ -71,7 +78,7 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
     if (opened?.executor.name !== name) {
       opened?.executor.dispose();
       opened = null;
-      opened = await openExecutor(name);
+      opened = await openExecutor(name, tuningMemory(connected));
     }
     return opened;
   }

@@ -61,6 +61,7 @@ function trainApi(kept: Kept) {
     openStore: () => ({
       ...{ putCheckpoint: refused, getCheckpoint: refused },
       ...{ getFeatures: refused, putFeatures: refused },
+      ...{ getSetting: refused, setSetting: refused },
       ...{ getPretrained: kept.getPretrained, getPretrainedFile: kept.getPretrainedFile },
     }),
   });

@@ -61,6 +61,8 @@ async function bench(
       }),
       getPretrainedFile: async () => FILE.slice().buffer,
       getFeatures: async (key) => features.get(key) ?? null,
+      getSetting: async () => undefined,
+      setSetting: async () => undefined,
       putFeatures: async (key, bytes) => void features.set(key, bytes.slice(0)),
     }),
   });

@@ -99,6 +99,8 @@ function trainer(kept: Kept[] = []): ReturnType<typeof createTrainApi> {
       getPretrained: () => Promise.reject(new Error('Not asked.')),
       getPretrainedFile: () => Promise.reject(new Error('Not asked.')),
       getFeatures: async () => null,
+      getSetting: async () => undefined,
+      setSetting: async () => undefined,
       putFeatures: async () => undefined,
     }),
   });
