@@ -71,9 +71,24 @@ export class Device {
     return { executor: choice, reason: 'You chose it.' };
   }
 
+  /** As `choose`, from what is known already; null where this computer would have to be measured first. */
+  async foresee(
+    choice: ExecutorChoice,
+  ): Promise<{ executor: ExecutorName; report: ProbeReport | null } | null> {
+    const report = (await this.#report?.catch(() => null)) ?? (await this.#kept());
+    if (choice !== 'auto') return { executor: choice, report };
+    const preferred = await this.override();
+    const executor = preferred === 'auto' ? report?.chosen : preferred;
+    return executor === undefined ? null : { executor, report };
+  }
+
   async #recall(onProgress: OnProgress): Promise<ProbeReport> {
+    return (await this.#kept()) ?? this.#measure(onProgress);
+  }
+
+  async #kept(): Promise<ProbeReport | null> {
     const kept = await this.#workers.store.getSetting(SETTING);
-    return isKeptProbe(kept) && kept.key === machineKey() ? kept.report : this.#measure(onProgress);
+    return isKeptProbe(kept) && kept.key === machineKey() ? kept.report : null;
   }
 
   async #measure(onProgress: OnProgress): Promise<ProbeReport> {
@@ -85,10 +100,14 @@ export class Device {
   }
 }
 
+/** What a report tells; raised when it tells more. */
+const FORMAT = 2;
+
 /** Another browser version, core count or isolation may run at another speed. */
 function machineKey(): string {
   const { userAgent, hardwareConcurrency } = navigator;
-  return [codeVersion, userAgent, hardwareConcurrency, globalThis.crossOriginIsolated].join('|');
+  const isolated = globalThis.crossOriginIsolated;
+  return [FORMAT, codeVersion, userAgent, hardwareConcurrency, isolated].join('|');
 }
 
 function isKeptProbe(value: unknown): value is KeptProbe {

@@ -9,6 +9,7 @@ import type {
   ImportResult,
   InferApi,
   InspectedModel,
+  MemoryEstimate,
   OnProgress,
   ProbeReport,
   RawPart,
@@ -41,6 +42,7 @@ import {
 } from './defaults';
 import { compress } from './compression';
 import { Device } from './device';
+import { forecastMemory } from './forecast';
 import { evaluate, evaluateOn, openPart } from './judging';
 import type { Evaluated } from './judging';
 import { startProfile } from './profile';
@@ -172,6 +174,11 @@ export class Studio {
   /** The configuration of a project's next run. */
   runConfig(project: Project): RunConfig {
     return runConfig(project);
+  }
+
+  /** What the project's next run would take of memory; null before this computer was measured. */
+  forecastMemory(project: Project): Promise<MemoryEstimate | null> {
+    return forecastMemory(this.workers, this.device, this.runConfig(project));
   }
 
   /** Trains the project's model as it is configured now. */

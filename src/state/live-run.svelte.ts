@@ -3,7 +3,7 @@
  * once for each animation frame, so that the page's work does not grow with the speed of the device.
  */
 import type { Progress, TrainEvent } from '../protocol/api';
-import type { MetricPoint, Run } from '../protocol/entities';
+import type { MetricPoint, Run, SkippedSteps } from '../protocol/entities';
 import type { RunProfile } from '../protocol/profile';
 import type { RunEvent, RunHandle } from '../services/runs';
 
@@ -16,6 +16,7 @@ interface Figures {
   readonly secondsLeft: number;
   readonly examplesPerSecond: number;
   readonly stepMs: number;
+  readonly skipped?: SkippedSteps;
 }
 
 export class LiveRun {

@@ -7,7 +7,7 @@ import type {
   Project,
 } from '../../../protocol/entities';
 import { settingsOf, type SettingKey } from '../../../state/run-facts';
-import { decimal, integer, percent, seconds } from '../../messages/format';
+import { bytes, decimal, integer, percent, seconds } from '../../messages/format';
 import { m } from '../../messages/m';
 
 const NAMES: Readonly<Record<string, string>> = m.train.settings.value;
@@ -52,6 +52,12 @@ export function settingWords(config: RunConfig, key: SettingKey): string {
       return clipNorm === 0 ? m.common.none : decimal(clipNorm);
     case 'warmup':
       return percent(config.training.schedule.warmup, 0);
+    case 'accumulate': {
+      const { accumulate = 1, batchSize } = config.training;
+      return m.train.settings.parts(accumulate, integer(batchSize / accumulate));
+    }
+    case 'memory':
+      return memoryWords(config.training.memory ?? 'auto');
     case 'columns': {
       const n = Object.keys(config.recipe.use).length;
       return n === 0 ? m.train.settings.automatic : m.train.settings.chosen(n);
@@ -64,6 +70,11 @@ export function settingWords(config: RunConfig, key: SettingKey): string {
     default:
       return plain(value);
   }
+}
+
+export function memoryWords(memory: NonNullable<RunConfig['training']['memory']>): string {
+  if (typeof memory === 'number') return m.train.settings.keptUpTo(bytes(memory));
+  return memory === 'full' ? m.train.settings.keptFull : m.train.settings.keptAuto;
 }
 
 function plain(value: unknown): string {
