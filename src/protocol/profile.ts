@@ -56,6 +56,8 @@ export interface RunProfile {
   /** So many were timed; each time is their median. */
   readonly steps: number;
   readonly step: StepProfile;
+  /** Where a step is made of several micro-batches: how many. `step` is then one of them, without the update. */
+  readonly microBatches?: number;
   /** Names of the model's own nodes, as its file will have them; other origins belong to the loss and the update. */
   readonly modelNodes: readonly string[];
 }

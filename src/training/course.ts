@@ -161,6 +161,7 @@ export class Course {
     let ticket: Ticket;
     if (micro) {
       const parts = microBatches(batch, training.accumulate ?? 1);
+      control.profiling.microBatches = parts.length;
       for (const [index, part] of parts.entries()) {
         const feeds = this.#rowFeeds(part, step, index);
         feeds.set('micro_step', Float32Array.of(index));

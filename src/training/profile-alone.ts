@@ -1,7 +1,7 @@
 /** A profile without a run: the first steps of a configuration, of which nothing is kept. */
 import { AppError } from '../core/errors';
 import type { Executor } from '../engine/executor';
-import type { Prepared, TrainEvent } from '../protocol/api';
+import type { Prepared, Progress, TrainEvent } from '../protocol/api';
 import type { RunConfig } from '../protocol/entities';
 import type { RunProfile } from '../protocol/profile';
 import { Prefetch } from './batch-source';
@@ -24,9 +24,10 @@ export interface AloneRequest {
 export async function profileAlone(request: AloneRequest): Promise<RunProfile | null> {
   const { config, prepared, executor, control, batches, steps, onEvent } = request;
   const { profiling } = control;
-  const session = await openSession(executor, config, prepared);
+  const phase = (progress: Progress): void => onEvent({ type: 'phase', progress });
+  const session = await openSession(executor, config, prepared, null, false, phase);
   try {
-    if (!session.train.profile) {
+    if (!(session.micro ?? session.train).profile) {
       throw new AppError(
         'training/no-profile',
         'This engine cannot time its kernels one by one. Choose another device for this project.',

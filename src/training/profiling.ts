@@ -12,6 +12,8 @@ export type ProfileEvent = Extract<TrainEvent, { type: 'profile' }>;
 export class Profiling {
   /** Of the model that learns; known once the session is open. */
   modelNodes: readonly string[] = [];
+  /** Of a step; the first one stands for all. */
+  microBatches = 1;
   #wanted = 0;
   #done: StepProfile[] = [];
   #news = false;
@@ -54,6 +56,12 @@ export class Profiling {
   }
 
   #merged(): RunProfile {
-    return { steps: this.#done.length, step: mergeSteps(this.#done), modelNodes: this.modelNodes };
+    const { modelNodes, microBatches } = this;
+    return {
+      steps: this.#done.length,
+      step: mergeSteps(this.#done),
+      modelNodes,
+      ...(microBatches > 1 && { microBatches }),
+    };
   }
 }

@@ -209,10 +209,12 @@ function addDropout(
     ratio: attr.float(ratio),
     purpose: attr.int(purposeHash(`dropout:${node.name}`)),
   };
+  builder.origin = node.name;
   const mask = builder.node('DropoutMask', [DROPOUT_KEY], attributes, {
     domain: TRAINING_DOMAIN,
     outputs: [`${node.name}/mask`],
   });
+  builder.origin = undefined;
   copyNode(builder, node, {
     op: 'DropoutTrain',
     domain: TRAINING_DOMAIN,

@@ -26,6 +26,8 @@ export const profile = {
   ofSettings: (steps: number) =>
     `Median of the first ${count(steps, 'step', 'steps')} on the settings chosen then`,
   wall: 'This device has no clock for kernels: each was timed from outside, which adds some waiting. Compare them with one another, not with a step.',
+  micro: (parts: number) =>
+    `Each step is made of ${parts} micro-batches. This is one of them, without the update at the end.`,
   trace: 'Save as a Chrome trace',
   graph: 'Show on the graph',
   figures: 'Figures of a step',
@@ -43,7 +45,7 @@ export const profile = {
     bytesHint: 'What kernels read and write, each value counted once a kernel.',
     rate: (gigabytes: string) => `${gigabytes} GB/s`,
     uploaded: (bytes: string) => `${bytes} uploaded`,
-    peak: 'Most memory at once',
+    peak: 'Peak memory',
     arena: (bytes: string) => `${bytes} of it shared by values in between`,
   },
   phase: {
@@ -130,7 +132,8 @@ export const profile = {
     moved: (bytes: string, started: number) =>
       `${bytes} moved, ${count(started, 'kernel', 'kernels')}`,
     shared: (nodes: string) => `Shared with ${nodes}`,
-    unknown: 'No kernel of its own: fused away, or only reshaped.',
+    unknown:
+      'No kernel of its own: it is computed inside the kernels of its neighbours, or only reshapes.',
     title: 'In the profile',
   },
 };

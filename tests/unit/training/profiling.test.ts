@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/core/errors';
 import type { Executor } from '../../../src/engine/executor';
 import { createReferenceExecutor } from '../../../src/engine/reference/executor';
+import type { TrainEvent } from '../../../src/protocol/api';
 import { RunControl } from '../../../src/training/control';
 import { train } from '../../../src/training/loop';
 import type { LoopEvent, LoopSummary } from '../../../src/training/loop-types';
@@ -40,15 +41,16 @@ function withoutProfile(executor: Executor): Executor {
 async function run(
   onEvent: (event: LoopEvent | null, control: RunControl) => void,
   executor = createReferenceExecutor(),
+  config = CONFIG,
 ): Promise<{ summary: LoopSummary; profiles: ProfileEvent[] }> {
-  const session = await openSession(executor, CONFIG, PREPARED);
+  const session = await openSession(executor, config, PREPARED);
   const control = new RunControl();
   control.profiling.modelNodes = session.forward.nodes.map(({ name }) => name);
   const profiles: ProfileEvent[] = [];
   const source = batches();
   try {
     const course = train({
-      ...loopBasis(session, CONFIG, PREPARED),
+      ...loopBasis(session, config, PREPARED),
       batches: source,
       control,
       lost: executor.lost,
@@ -114,6 +116,21 @@ describe('profiling on the way of a run', () => {
     for (const { profile } of results) expect(profile?.steps).toBe(2);
   });
 
+  it('says when a step is made of micro-batches, of which one is timed', async () => {
+    const training = { ...CONFIG.training, accumulate: 2 };
+    const { profiles } = await run(
+      (event, control) => {
+        if (event === null) control.profiling.begin(2);
+      },
+      createReferenceExecutor(),
+      { ...CONFIG, training },
+    );
+    const profile = profiles.at(-1)?.profile;
+    expect(profile).toMatchObject({ steps: 2, microBatches: 2 });
+    const phases = new Set(profile?.step.kernels.map(({ phase }) => phase));
+    expect(phases).toEqual(new Set(['forward', 'backward']));
+  });
+
   it('is passed over by an executor that cannot', async () => {
     const { profiles, summary } = await run((event, control) => {
       if (event === null) control.profiling.begin(3);
@@ -146,7 +163,9 @@ describe('profiling without a run', () => {
     const control = new RunControl();
     const asked = {
       ...request(createReferenceExecutor(), control),
-      onEvent: () => control.stop(),
+      onEvent: ({ type }: TrainEvent) => {
+        if (type === 'profile') control.stop();
+      },
     };
     expect((await profileAlone(asked))?.steps).toBe(1);
     control.stop();
