@@ -17,6 +17,7 @@ import type { ColdKernels } from './cold';
 import { DeviceMemory } from './device-memory';
 import { evaluateWebgpu } from './evaluate';
 import { FlatState } from './flat-state';
+import { Pipelines } from './pipelines';
 import { StagingPool } from './read';
 import { StepProgram } from './step-program';
 import { bindingBytes, traitsOf } from './traits';
@@ -43,6 +44,7 @@ export class WebgpuExecutor implements Executor {
   readonly gpu: GpuDevice;
   readonly memory: DeviceMemory;
   readonly #staging: StagingPool;
+  readonly #pipelines: Pipelines;
   readonly #settings: WebgpuSettings;
   #known: Map<string, string> | undefined;
   #cold: Promise<ColdKernels> | undefined;
@@ -52,6 +54,7 @@ export class WebgpuExecutor implements Executor {
     this.lost = gpu.lost;
     this.memory = new DeviceMemory(gpu.device);
     this.#staging = new StagingPool(this.memory);
+    this.#pipelines = new Pipelines(gpu);
     this.#settings = settings;
     this.planId = `webgpu/kernels-${KERNELS}/${gpu.software ? 'software' : 'hardware'}`;
   }
@@ -113,6 +116,7 @@ export class WebgpuExecutor implements Executor {
       planId: await this.#planIdOf(plan, options),
       state,
       memory: this.memory,
+      pipelines: this.#pipelines,
       staging: this.#staging,
       cold: () => {
         this.#cold ??= import('./cold').then(({ ColdKernels }) => new ColdKernels(this.gpu));

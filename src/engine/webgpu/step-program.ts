@@ -2,13 +2,14 @@
  * A step plan on a device: buffers, pipelines and bind groups are made once, and a step then only uploads its feeds
  * and replays the list. Nothing is created while steps run.
  */
-import { AppError, invariant } from '../../core/errors';
+import { invariant } from '../../core/errors';
 import type { StepProfile } from '../../protocol/profile';
 import type { CompileOptions, Feeds, Program } from '../executor';
 import type { GpuDevice } from '../device';
 import { checkFeeds } from '../plan';
 import type { PlannedDispatch, PlannedKernel, StepPlan } from '../plan/step-plan';
 import type { ColdKernels, ColdRun } from './cold';
+import type { Pipelines } from './pipelines';
 import { profileOf, Stopwatch } from './profile';
 import type { DeviceMemory } from './device-memory';
 import { deviceLost } from './read';
@@ -34,6 +35,7 @@ export interface StepProgramParts {
   readonly planId: string;
   readonly state: FlatState;
   readonly memory: DeviceMemory;
+  readonly pipelines: Pipelines;
   readonly staging: StagingPool;
   /** tfjs, where the plan needs it. */
   readonly cold: () => Promise<ColdKernels>;
@@ -229,71 +231,27 @@ export class StepProgram implements Program {
 const feedBytes = ({ feeds }: StepPlan): number =>
   Math.max(0, ...feeds.map(({ offset, size }) => (offset + size) * 4));
 
-/** Compiles every kernel once, side by side; two bind groups serve all of them. */
+/** Compiles all kernels side by side; two bind groups serve them, one with the State open for writing. */
 async function prepare(
-  { gpu, plan, cold, onProgress }: StepProgramParts,
+  { gpu, plan, pipelines, cold, onProgress }: StepProgramParts,
   buffers: ReadonlyMap<string, GPUBuffer>,
 ): Promise<Action[]> {
-  const { device } = gpu;
-  const groupFor = (writesState: boolean) => {
-    const layout = device.createBindGroupLayout({
-      entries: plan.buffers.map(({ name, binding, writable }) => ({
-        binding,
-        visibility: GPUShaderStage.COMPUTE,
-        buffer: {
-          type: writable || (writesState && name === 'state') ? 'storage' : 'read-only-storage',
-        },
-      })),
-    });
-    const entries = plan.buffers.map(({ name, binding }) => {
-      const buffer = buffers.get(name);
-      invariant(buffer !== undefined, `The plan has no buffer "${name}".`);
-      return { binding, resource: { buffer } };
-    });
-    return {
-      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      group: device.createBindGroup({ layout, entries }),
-    };
+  const entries = plan.buffers.map(({ name, binding }) => {
+    const buffer = buffers.get(name);
+    invariant(buffer !== undefined, `The plan has no buffer "${name}".`);
+    return { binding, resource: { buffer } };
+  });
+  const bound = (writesState: boolean): GPUBindGroup => {
+    const { group: layout } = pipelines.layouts(plan, writesState);
+    return gpu.device.createBindGroup({ layout, entries });
   };
-  const groups = [groupFor(false), groupFor(true)] as const;
-  const pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  const [reading, writing] = [bound(false), bound(true)];
   let done = 0;
-  const total = new Set(
-    plan.kernels.map((kernel) => (kernel.kind === 'dispatch' ? kernel.code : '')),
-  ).size;
-  const pipelineOf = (kernel: PlannedDispatch): Promise<GPUComputePipeline> => {
-    const known = pipelines.get(kernel.code);
-    if (known) return known;
-    const made = device
-      .createComputePipelineAsync({
-        label: kernel.label,
-        layout: groups[kernel.writesState ? 1 : 0].layout,
-        compute: {
-          module: device.createShaderModule({ label: kernel.label, code: kernel.code }),
-          entryPoint: 'main',
-        },
-      })
-      .catch((cause: unknown) => {
-        if (gpu.isLost()) throw deviceLost();
-        const detail = cause instanceof Error ? cause.message : String(cause);
-        throw new AppError(
-          'engine/gpu',
-          `The graphics processor refused the kernel "${kernel.label}": ${detail}`,
-          { detail, kernel: kernel.label, nodes: kernel.nodes },
-          cause,
-        );
-      })
-      .then((pipeline) => {
-        onProgress?.(++done, total);
-        return pipeline;
-      });
-    pipelines.set(kernel.code, made);
-    return made;
-  };
   const actions = plan.kernels.map(async (kernel: PlannedKernel): Promise<Action> => {
     if (kernel.kind === 'cold') return (await cold()).prepare(kernel, buffers);
-    const pipeline = await pipelineOf(kernel);
-    return { kernel, pipeline, group: groups[kernel.writesState ? 1 : 0].group };
+    const pipeline = await pipelines.compile(plan, kernel);
+    onProgress?.(++done, plan.kernels.length);
+    return { kernel, pipeline, group: kernel.writesState ? writing : reading };
   });
   // All are awaited, so that a second refusal is not called unhandled.
   const settled = await Promise.allSettled(actions);
