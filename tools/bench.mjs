@@ -28,7 +28,7 @@ const CONTENDERS = ['webgpu', 'wasm'].flatMap((backend) =>
 const FIRST_STEPS = 10;
 /** One turn of a contender takes about this long. */
 const TURN = 400;
-const OPEN_TIMEOUT = 150_000;
+const OPEN_TIMEOUT = 300_000;
 // Pages wait for their turns in the background; a browser would slow their timers there.
 const STAY_AWAKE = [
   '--disable-background-timer-throttling',
@@ -183,7 +183,12 @@ async function graphics(browser) {
 
 function commit() {
   try {
-    return execFileSync('git', ['rev-parse', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).trim();
+    const stdio = ['ignore', 'pipe', 'ignore'];
+    return execFileSync('git', ['rev-parse', 'HEAD'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+      stdio,
+    }).trim();
   } catch {
     // A checkout without git is a fine place to bench in.
     return null;
