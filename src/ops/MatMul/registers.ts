@@ -59,8 +59,10 @@ export type RegisterVariant = 'quads' | 'direct';
 
 const SWAPS = ['', 'quadSwapX', 'quadSwapY', 'quadSwapDiagonal'];
 const HEIGHTS = [1, 2, 3, 4];
-/** Fewer tiles than this leave processors idle. */
-const FEW_TILES = { quads: 8, direct: 1024 };
+/** Fewer tiles than this leave processors idle; over so many outputs 32 workgroups of 64 threads are kept busy. */
+const FEW_TILES = 8;
+const FEW_THREADS = 2048;
+const MANY_OUTPUTS = 65536;
 /** Nanoseconds on SwiftShader of a load, a multiplication and a step of the loop. */
 const COST = { load: 7, product: 0.8, step: 5 };
 
@@ -71,7 +73,8 @@ export function tileOf(sums: Sums, variant: RegisterVariant, { software }: Devic
   const { rows, columns, batch, parts = 1 } = sums;
   const lanes = variant === 'quads' ? 4 : 1;
   const sides = variant === 'quads' || !software ? HEIGHTS : [1, 2, 4, 8];
-  const few = software ? 8 : FEW_TILES[variant];
+  const threaded = !software || (lanes === 1 && batch * rows * columns >= MANY_OUTPUTS);
+  const few = threaded ? FEW_THREADS : FEW_TILES;
   let best: Tile = { high: 1, wide: 1 };
   let least = Infinity;
   for (const high of sides) {
