@@ -50,6 +50,8 @@ const HEAD_NAMES = [
 const RUN_NAMES = [
   ...['features', 'labels', 'sample_weight', 'learning_rate', 'learning_rate_factors', 'step'],
   ...['clip_norm', 'loss_numerator', 'loss_denominator', 'loss_probabilities', 'row_loss'],
+  ...['dropout_key', 'micro_step', 'loss_scale', 'loss_scale/good', 'loss_scale/norm'],
+  ...['loss_scale/used', 'loss_numerator/sum', 'loss_denominator/sum'],
   ...['grad_norm', 'step_done', 'logits', 'probabilities', 'prediction', 'numeric', 'image'],
 ];
 
