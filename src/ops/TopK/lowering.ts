@@ -1,12 +1,14 @@
 /**
  * TopK without sorting: each element counts how many of its line come before it, ties by position, and so knows its
- * place. Quadratic in the length of the line, which for class scores and detections is short.
+ * place. Quadratic in the length of the line, which for class scores and detections is short; tfjs sorts long ones.
  */
 import { isFloat, sizeOf } from '../../core/dtype';
 import { intAttribute } from '../attributes';
 import { input, inputType, only, outputType } from '../lowering/context';
 import type { Lowering } from '../lowering/plan';
 import { aroundAxis, normalizeAxis } from '../shapes';
+
+const LONG_LINE = 4096;
 
 export const topK: Lowering = (context) => {
   const { plan, node } = context;
@@ -18,6 +20,20 @@ export const topK: Lowering = (context) => {
   const before = intAttribute(node, 'largest', 1) === 0 ? '<' : '>';
   const key = (address: string) => (isFloat(dtype) ? `order_of(x0(${address}))` : `x0(${address})`);
   const x = input(context, 0);
+  const plain = inner === 1 && before === '>' && dtype === 'float32';
+  if (plain && length >= LONG_LINE) {
+    return plan.cold({
+      label: 'TopK',
+      inputs: [x],
+      outputs: [
+        { dtype, dims: kept },
+        { dtype: 'int32', dims: kept },
+      ],
+      kernel: 'TopK',
+      names: ['x'],
+      attributes: { k, sorted: true },
+    });
+  }
   const places = only(
     plan.kernel({
       label: 'TopK places',

@@ -13,6 +13,10 @@ import type { Lowering, LoweringTable } from '../lowering/plan';
 import { aroundAxis, normalizeAxis, stridesOf } from '../shapes';
 import { sequenceAxes } from './spec';
 
+/** Lines as long as this, and no more of them, would leave a GPU to a few threads: tfjs adds by doubling distances. */
+const LONG_LINE = 4096;
+const FEW_LINES = 64;
+
 /** One thread a line, so that the sum has one order. */
 const cumSum: Lowering = (context) => {
   const { node, plan } = context;
@@ -22,6 +26,16 @@ const cumSum: Lowering = (context) => {
   const reverse = intAttribute(node, 'reverse', 0) !== 0;
   const exclusive = intAttribute(node, 'exclusive', 0) !== 0;
   const type = wgslType(output.dtype);
+  if (type === 'f32' && length >= LONG_LINE && outer * inner <= FEW_LINES) {
+    return plan.cold({
+      label: 'CumSum',
+      inputs: [input(context, 0)],
+      outputs: [output],
+      kernel: 'Cumsum',
+      names: ['x'],
+      attributes: { axis, exclusive, reverse },
+    });
+  }
   return plan.kernel({
     label: 'CumSum',
     inputs: [input(context, 0)],
