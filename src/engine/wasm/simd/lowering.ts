@@ -41,6 +41,8 @@ const LOWERINGS: LoweringTable = {
 const ROUNDS = 8;
 
 export interface Lowered {
+  /** As it was lowered: written out where an operator has no kernel. */
+  readonly graph: Graph;
   readonly plan: StepPlan;
   readonly feeds: readonly { readonly name: string; readonly view: View }[];
   readonly constants: readonly { readonly buffer: Buffer; readonly tensor: Tensor }[];
@@ -158,6 +160,7 @@ class Walk implements Values {
   result(): Lowered {
     const outputs = new Map(this.options.outputs.map((name) => [name, this.get(name)]));
     return {
+      graph: this.graph,
       plan: this.plan,
       feeds: this.#feeds,
       constants: this.#constants,
@@ -168,6 +171,7 @@ class Walk implements Values {
   }
 
   #lower(node: Node, failed: Node[]): void {
+    this.plan.node = node.name;
     // What follows from constants alone is known already.
     if (node.outputs.every((name) => name === '' || this.constant(name) !== undefined)) return;
     const lowering = LOWERINGS[node.op];
@@ -186,6 +190,7 @@ class Walk implements Values {
 
   #optimise(node: Node): void {
     const { plan } = this;
+    plan.node = node.name;
     const optimiser = readOptimiser(node);
     const call = new Call(node, this);
     const scalar = (name: string) => call.contiguous(this.get(name));
@@ -235,6 +240,7 @@ class Walk implements Values {
 
   /** What a Ticket can read stays until the end, in the order of its elements. */
   #keep(names: readonly string[]): void {
+    this.plan.node = END.name;
     const call = new Call(END, this);
     for (const name of names) {
       const view = call.contiguous(this.get(name));
@@ -245,6 +251,7 @@ class Walk implements Values {
 
   /** New values of the State that no optimiser wrote. */
   #finish(): void {
+    this.plan.node = END.name;
     const call = new Call(END, this);
     for (const [entry, name] of this.options.updates) {
       const from = this.get(name);

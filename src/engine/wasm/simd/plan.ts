@@ -76,6 +76,8 @@ export type GroupFinish = (context: KernelContext, value: Code, place: Place) =>
 export class Unit {
   readonly members: Member[] = [];
   readonly reads = new Set<Buffer>();
+  /** Names of the graph's nodes whose work it does. */
+  readonly nodes = new Set<string>();
   /** Order in which units were last added to. */
   index: number;
   /** Whether nothing joins it any more. */
@@ -114,6 +116,8 @@ export class StepPlan {
   readonly units: Unit[] = [];
   readonly buffers: Buffer[] = [];
   readonly fixedBuffers: Buffer[] = [];
+  /** Name of the node that is being lowered. */
+  node = '';
   readonly #writers = new Map<Buffer, Unit[]>();
   readonly #readers = new Map<Buffer, Set<Unit>>();
   #clock = 0;
@@ -146,6 +150,7 @@ export class StepPlan {
 
   kernel(kernel: Kernel): void {
     const unit = new Unit(this.#clock++, kernel, null, 0);
+    unit.nodes.add(this.node);
     this.units.push(unit);
     for (const { buffer } of kernel.reads) this.#read(unit, buffer);
     for (const { buffer } of kernel.writes) this.#wrote(unit, buffer);
@@ -153,6 +158,7 @@ export class StepPlan {
 
   anchor(anchor: Anchor): void {
     const unit = new Unit(this.#clock++, null, anchor, sizeOf(anchor.output.dims));
+    unit.nodes.add(this.node);
     this.units.push(unit);
     for (const { buffer } of anchor.reads) this.#read(unit, buffer);
     this.#wrote(unit, anchor.output.buffer);
@@ -171,6 +177,7 @@ export class StepPlan {
     if (group === undefined) this.units.push(unit);
     unit.index = this.#clock++;
     unit.members.push(member);
+    unit.nodes.add(this.node);
     for (const { buffer } of member.inputs) if (!unit.has(buffer)) this.#read(unit, buffer);
     this.#wrote(unit, member.output.buffer);
   }

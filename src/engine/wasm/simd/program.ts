@@ -3,6 +3,7 @@ import { AppError, invariant } from '../../../core/errors';
 import { sizeOf } from '../../../core/dtype';
 import type { Graph, Tensor } from '../../../onnx/graph';
 import { numbersOf } from '../../../ops/value';
+import type { StepProfile } from '../../../protocol/profile';
 import type { CompileOptions, Feed, Feeds, Program, Ticket } from '../../executor';
 import { checkFeeds } from '../../plan';
 import type { ConcreteType } from '../../plan';
@@ -14,6 +15,7 @@ import type { LinearMemory } from './memory';
 import { paddedBytes, planMemory, schedule } from './plan';
 import type { Kernel, StepPlan, Unit } from './plan';
 import { anchoredKernel, loopKernel } from './pointwise';
+import { profileOf } from './profile';
 import type { RunStep } from './signals';
 import type { ThreadPool } from './threads';
 import { fillTable } from './update';
@@ -41,7 +43,7 @@ export async function compileSimd(
     (sum, { elements }) => sum + paddedBytes(elements),
     0,
   );
-  const { phases, bytes: arenaBytes, kernels } = scheduled(plan);
+  const { phases, bytes: arenaBytes, kernels, unitOf } = scheduled(plan);
   const own = scratchBytes(kernels);
   const counters = counterBytes(phases.length);
   const bytes = fixedBytes + arenaBytes + counters + own * pool.size;
@@ -51,7 +53,8 @@ export async function compileSimd(
     buffer.address = next;
     next += paddedBytes(buffer.elements);
   }
-  for (const buffer of plan.buffers) if (buffer.address >= 0) buffer.address += next;
+  const arena = next;
+  for (const buffer of plan.buffers) if (buffer.address >= 0) buffer.address += arena;
   next += arenaBytes;
   const layout = { counters: next, scratch: next + counters, scratchBytes: own };
   const module = new WebAssembly.Module(
@@ -77,6 +80,8 @@ export async function compileSimd(
     region,
     bytes,
     kernels,
+    unitOf,
+    arena: { address: arena, bytes: arenaBytes },
     exports,
     phases: phases.length,
     counters: { address: layout.counters, words: counters / 4 },
@@ -97,7 +102,8 @@ function scheduled(plan: StepPlan) {
     return kernel && kernel.writes.length > 0 && kernel.chunks > 0 ? kernel : undefined;
   });
   const kernels = found.phases.flatMap((tasks) => tasks.flatMap((task) => task.kernels));
-  return { phases: found.phases, kernels, bytes: planMemory(plan, found) };
+  const unitOf = new Map([...made].map(([unit, kernel]) => [kernel, unit]));
+  return { phases: found.phases, kernels, unitOf, bytes: planMemory(plan, found) };
 }
 
 function writeConstant(memory: LinearMemory, { address }: Buffer, tensor: Tensor): void {
@@ -117,6 +123,8 @@ interface Parts {
   readonly region: number;
   readonly bytes: number;
   readonly kernels: readonly Kernel[];
+  readonly unitOf: ReadonlyMap<Kernel, Unit>;
+  readonly arena: { readonly address: number; readonly bytes: number };
   readonly exports: WebAssembly.Exports;
   readonly phases: number;
   readonly counters: { readonly address: number; readonly words: number };
@@ -174,20 +182,53 @@ export class SimdProgram implements Program {
     });
   }
 
-  timings(): { readonly name: string; readonly ms: number }[] {
+  /** The same step, kernel after kernel on this thread: pieces write their own elements, whoever does them. */
+  async profile(feeds: Feeds): Promise<{ ticket: Ticket; profile: StepProfile }> {
+    invariant(!this.#disposed, 'A step was asked of a Program that is disposed.');
+    checkFeeds(feeds, this.#feeds);
+    const { state, lowered, kernels, unitOf, arena, engine } = this.#parts;
+    const copies = new Map(this.#feeds.map(({ name }) => [name, feeds.get(name)?.slice()]));
+    const { outputs, micros, stepMicros } = await state.enqueue(() => {
+      const started = performance.now();
+      let times: number[] = [];
+      const found = this.#run(
+        (name) => copies.get(name),
+        () => (times = this.#timed()),
+      );
+      return { outputs: found, micros: times, stepMicros: (performance.now() - started) * 1000 };
+    });
+    const { specs } = state;
+    const program = {
+      lowered,
+      kernels,
+      unitOf,
+      specs,
+      arena: arena.address,
+      arenaBytes: arena.bytes,
+    };
+    const timed = { planId: this.planId, threads: engine.pool.size, stepMicros, micros };
+    const ticket: Ticket = { read: () => Promise.resolve(outputs) };
+    return { ticket, profile: profileOf(program, timed) };
+  }
+
+  /** Microseconds of each kernel. */
+  #timed(): number[] {
     const { kernels, exports } = this.#parts;
     (exports.prepare as () => void)();
-    return kernels.map(({ name, chunks }, index) => {
+    return kernels.map(({ chunks }, index) => {
       const run = exports[`kernel${index}`] as (chunk: number) => void;
-      const start = performance.now();
+      const started = performance.now();
       for (let chunk = 0; chunk < chunks; chunk++) run(chunk);
-      return { name: `${name} x${chunks}`, ms: performance.now() - start };
+      return (performance.now() - started) * 1000;
     });
   }
 
-  #run(feed: (name: string) => Feed | undefined): Map<string, Float32Array> {
-    const { lowered, engine, id, counters, run } = this.#parts;
-    const { memory, pool } = engine;
+  #run(
+    feed: (name: string) => Feed | undefined,
+    compute = (): void => this.#parts.engine.pool.run(this.#parts.id, this.#parts.run),
+  ): Map<string, Float32Array> {
+    const { lowered, engine, counters } = this.#parts;
+    const { memory } = engine;
     const started = performance.now();
     for (const { name, view } of this.#feeds) {
       const data = feed(name);
@@ -197,7 +238,7 @@ export class SimdProgram implements Program {
     }
     this.#correct(feed);
     memory.ints(counters.address, counters.words).fill(0);
-    pool.run(id, run);
+    compute();
     this.#steps++;
     const outputs = new Map(
       [...lowered.outputs].map(([name, view]) => [name, this.#numbers(view)]),
