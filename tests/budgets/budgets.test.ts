@@ -69,6 +69,11 @@ describe.each(Object.keys(BUDGET_MODELS) as ModelName[])('a step of the %s', (na
     }
   });
 
+  it('holds what was told before', async () => {
+    const { estimatedBytes, heldBytes } = await measured;
+    expect(Math.abs(estimatedBytes / heldBytes - 1)).toBeLessThan(0.15);
+  });
+
   it('creates nothing', async () => {
     const { counts } = await measured;
     expect(counts).toMatchObject({ buffers: 0, pipelines: 0, modules: 0, bindGroups: 0 });

@@ -1,5 +1,6 @@
 /** What one step of a model costs, counted on the stub device by running the very executor that trains. */
 import { WebgpuExecutor } from '../../src/engine/webgpu/executor';
+import { estimateStep } from '../../src/engine/plan/estimate';
 import type { PlannedKernel } from '../../src/engine/plan/step-plan';
 import type { GpuDevice } from '../../src/engine/device';
 import { batchOf, feedsOf, rowsOf, trainingOf } from '../../bench/models';
@@ -17,7 +18,10 @@ export interface StepCost {
   /** Read and written by all kernels of a step. */
   readonly movedBytes: number;
   readonly kernels: readonly PlannedKernel[];
-  readonly liveBuffers: number;
+  /** All that the step would take, told without a device. */
+  readonly estimatedBytes: number;
+  /** What the device holds when steps have run. */
+  readonly heldBytes: number;
 }
 
 const WARM_UP = 5;
@@ -50,6 +54,8 @@ export async function stepCost(model: Model, software = false): Promise<StepCost
   await step(WARM_UP + 1);
   const { counts } = device.since(before);
   const { kernels } = program.plan;
+  const told = estimateStep(graph, stateSpecs, { updates, outputs });
+  const { arena, state: held, feeds, constants, results } = told;
   return {
     counts,
     batchBytes: batch.features.byteLength + batch.labels.byteLength + rowsOf(model) * 4,
@@ -59,6 +65,7 @@ export async function stepCost(model: Model, software = false): Promise<StepCost
       0,
     ),
     kernels,
-    liveBuffers: device.liveBuffers,
+    estimatedBytes: arena + held + feeds + constants + results,
+    heldBytes: device.liveBytes,
   };
 }
