@@ -27,9 +27,9 @@ export interface UpdatePlaces {
   readonly rate: string;
   readonly step: string;
   readonly clip: string;
-  /** Places of the results. */
-  readonly gradNorm: string;
-  readonly stepDone: string;
+  /** Statements that store a result, given as the bits of a float. */
+  readonly gradNorm: (bits: string) => string;
+  readonly stepDone: (bits: string) => string;
 }
 
 export interface UpdateKernel {
@@ -136,8 +136,8 @@ ${take('local', row('4'), GROUP)}
   let finite = total.y == 0.0 && is_finite(total.x);
   let step = ${step};
   if (local == 0 && place.x == 0u) {
-    ${gradNorm} = select(0x7f800000u, bitcast<u32>(norm), finite);
-    ${stepDone} = bitcast<u32>(step);
+    ${gradNorm('select(0x7f800000u, bitcast<u32>(norm), finite)')}
+    ${stepDone('bitcast<u32>(step)')}
   }
   if (!finite) { return; }
   let clip = ${clip};

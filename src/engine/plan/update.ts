@@ -75,6 +75,11 @@ export function updateDispatches(
     const { buffer, offset } = layout.place(id);
     return `${buffer}[${offset} + ${at}]`;
   };
+  /** A loss scale keeps the norm in the State, whose elements are floats. */
+  const store = (id: number) => (bits: string) => {
+    const float = elementOf(layout.place(id).buffer) === 'f32';
+    return `${place(id, '0')} = ${float ? `bitcast<f32>(${bits})` : bits};`;
+  };
   const rowOf = (at: string): string =>
     `bitcast<i32>(${place(tableValue, `row * ${ROW} + ${at}`)})`;
   const source = new UpdateSource(optimiser, traits.software, chunks, {
@@ -86,8 +91,8 @@ export function updateDispatches(
     rate: read(rate),
     step: read(step),
     clip: read(clip),
-    gradNorm: place(norm, '0'),
-    stepDone: place(done, '0'),
+    gradNorm: store(norm),
+    stepDone: store(done),
   });
   const module = (writesState: boolean, code: string): string => {
     const declarations = layout.buffers
