@@ -43,9 +43,17 @@ export function readsAt(kernel: Pointwise, slot: number): 'same' | 'other' | 'no
 
 const textOf = ({ spec }: Pointwise): string => `${spec.lets ?? ''}${spec.value}`;
 
-/** Elements only change places, or come from nowhere. */
-const moves = (kernel: Pointwise): boolean =>
-  /^\s*x0\([^()]*(\([^()]*\)[^()]*)*\)\s*$/.test(textOf(kernel));
+/** Elements only change places: the whole expression is one read. */
+function moves(kernel: Pointwise): boolean {
+  const text = textOf(kernel).trim();
+  if (!text.startsWith('x0(')) return false;
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === '(') depth++;
+    if (text[at] === ')' && --depth === 0) return at === text.length - 1;
+  }
+  return false;
+}
 
 export function fuse(
   kernels: readonly PlanKernel[],
@@ -157,7 +165,8 @@ function chooseInlined(
     const dear = count(textOf(kernel), DEAR);
     const copies = places(output).length;
     const large = kernel.inputs.filter((value) => sizeOf(value) * 2 > size).length;
-    const free = moves(kernel) || kernel.inputs.length === 0;
+    // What is made of a few numbers, like a dropout mask, costs no reading wherever it is made again.
+    const free = moves(kernel) || (large === 0 && !repeated);
     const cheaper = copies === 1 || copies * large <= large + 1 + copies;
     const light = dear === 0 || (copies === 1 && !repeated);
     if (!free && (!cheaper || !light || (repeated && large > 1))) continue;

@@ -17,13 +17,14 @@ import {
   THREADS,
   chooseTile,
   keyHead,
+  lanesOf,
   loadTile,
   padded,
   rowFunctions,
   tilesThatFit,
   times,
 } from './device-layout';
-import type { DeviceAttention, Tile } from './device-layout';
+import type { DeviceAttention, Lanes, Tile } from './device-layout';
 
 /** Inputs of the query side are (q, k, v, dY, lse, y), of the key side (q, k, v, dY, lse, δ). */
 const SLOT = { q: 0, k: 1, v: 2, dy: 3, lse: 4, last: 5 } as const;
@@ -171,68 +172,59 @@ function threadBody(the: Direction): string {
   const delta = (u: number) =>
     keysOwn ? `vec4<f32>(x5(bh * ${queries} + ${otherRow(u)}))` : 'delta';
   const { from, end } = range(the, 'i', 4, 4);
-  const load = (
-    name: string,
-    rows: Rows,
-  ) => `${times(4, (u) => `  let ${name}${u} = ${rows.address(ownRow(u))};`)}
-  var ${name}: array<vec4<f32>, ${rows.width}>;
-  for (var d = 0; d < ${rows.width}; d++) { ${name}[d] = ${lanes((u) => `x${rows.slot}(${name}${u} + d)`)}; }`;
+  const rowsA = lanesOf('own_a', own[0].width);
+  const rowsB = lanesOf('own_b', own[1].width);
+  const sumsA = lanesOf('to_a', own[0].width);
+  const sumsB = lanesOf('to_b', own[1].width);
+  const load = (name: string, rows: Rows, vectors: Lanes) =>
+    `${times(4, (u) => `  let ${name}${u} = ${rows.address(ownRow(u))};`)}
+${vectors.declare((d) => lanes((u) => `x${rows.slot}(${name}${u} + ${d})`))}`;
   const perQuery = keysOwn
     ? ''
     : `  let sums = ${lanes((u) => `x4(bh * ${queries} + ${ownRow(u)})`)};
   var delta = vec4<f32>(0.0);
-  for (var d = 0; d < ${own[1].width}; d++) { delta += own_b[d] * ${lanes((u) => `x5(own_b${u} + d)`)}; }
+${rowsB.each((d, mine) => `  delta += ${mine} * ${lanes((u) => `x5(own_b${u} + ${d})`)};`)}
 ${times(4, (u) => `  if (i + ${u} < ${queries}) { y1(bh * ${queries} + i + ${u}, delta[${u}]); }`)}`;
-  const dots = (
-    name: string,
-    mine: string,
-    rows: Rows,
-    at: string,
-  ) => `${times(4, (u) => `    var ${name}${u} = vec4<f32>(0.0);`)}
-    for (var d = 0; d < ${rows.width}; d++) {
-      let mine = ${mine}[d];
-${times(4, (u) => `      ${name}${u} += mine * x${rows.slot}(${at}${u} + d);`)}
-    }`;
-  const add = (
-    to: string,
-    factor: string,
-    rows: Rows,
-    at: string,
-  ) => `    for (var d = 0; d < ${rows.width}; d++) {
-      ${to}[d] += (${[0, 1].map((u) => `${factor}${u} * x${rows.slot}(${at}${u} + d)`).join(' + ')})
-        + (${[2, 3].map((u) => `${factor}${u} * x${rows.slot}(${at}${u} + d)`).join(' + ')});
-    }`;
+  const dots = (name: string, vectors: Lanes, { slot }: Rows, at: string) =>
+    `${times(4, (u) => `    var ${name}${u} = vec4<f32>(0.0);`)}
+${vectors.each((d, mine) => times(4, (u) => `    ${name}${u} += ${mine} * x${slot}(${at}${u} + ${d});`))}`;
+  const add = (vectors: Lanes, factor: string, { slot }: Rows, at: string) =>
+    vectors.each((d, sum) => {
+      const term = (u: number) => `${factor}${u} * x${slot}(${at}${u} + ${d})`;
+      return `    ${sum} += (${term(0)} + ${term(1)}) + (${term(2)} + ${term(3)});`;
+    });
   const loop = `  for (var j = ${from}; j < ${end}; j += 4) {
 ${times(4, (u) => `    let a${u} = ${other[0].address(otherRow(u))}; let b${u} = ${other[1].address(otherRow(u))};`)}
-${dots('s', 'own_a', other[0], 'a')}
-${dots('g', 'own_b', other[1], 'b')}
+${dots('s', rowsA, other[0], 'a')}
+${dots('g', rowsB, other[1], 'b')}
 ${times(4, (u) => `    let p${u} = ${p(u)};`)}
 ${times(4, (u) => `    let ds${u} = p${u} * (g${u} - ${delta(u)}) * ${f32(scale)};`)}
-${add('to_a', 'ds', other[0], 'a')}
-${keysOwn ? add('to_b', 'p', other[1], 'b') : ''}
+${add(sumsA, 'ds', other[0], 'a')}
+${keysOwn ? add(sumsB, 'p', other[1], 'b') : ''}
   }`;
-  const accumulators = `  var to_a: array<vec4<f32>, ${own[0].width}>;
-${keysOwn ? `  var to_b: array<vec4<f32>, ${own[1].width}>;` : ''}`;
-  const store = (to: string, output: number, name: string, { width }: Rows) =>
+  const zeros = (vectors: Lanes) => vectors.declare(() => 'vec4<f32>(0.0)');
+  const store = (vectors: Lanes, output: number, name: string) =>
     times(
       4,
-      (u) =>
-        `  if (i + ${u} < ${ownCount}) { for (var d = 0; d < ${width}; d++) { y${output}(${name}${u} + d, ${to}[d][${u}]); } }`,
+      (u) => `  if (i + ${u} < ${ownCount}) {
+${vectors.each((d, sum) => `    y${output}(${name}${u} + ${d}, ${sum}[${u}]);`)}
+  }`,
     );
-  const loaded = `${load('own_a', own[0])}\n${load('own_b', own[1])}`;
+  const loaded = `${load('own_a', own[0], rowsA)}\n${load('own_b', own[1], rowsB)}`;
   const start = `  let i = index % ${quads} * 4;
   let places = vec4<i32>(i, i + 1, i + 2, i + 3);
-${accumulators}`;
+${zeros(sumsA)}
+${keysOwn ? zeros(sumsB) : ''}`;
   const part = `index / ${quads}`;
   // The rows of keys are loaded before the loop over the query heads that share them.
   return keysOwn
     ? `${start}\n  let own_head = ${part};
 ${loaded.replaceAll('bk', 'own_head')}
 ${heads(the, 'own_head', loop)}
-${store('to_a', 0, 'own_a', own[0])}
-${store('to_b', 1, 'own_b', own[1])}`
+${store(sumsA, 0, 'own_a')}
+${store(sumsB, 1, 'own_b')}`
     : `${start}
-${heads(the, part, `${loaded}\n${perQuery}\n${loop}\n${store('to_a', 0, 'own_a', own[0])}`)}`;
+${heads(the, part, `${loaded}\n${perQuery}\n${loop}\n${store(sumsA, 0, 'own_a')}`)}`;
 }
 
 function tileMemory({ size, valueSize }: DeviceAttention, { own, other }: Tile): string {

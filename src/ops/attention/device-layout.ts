@@ -122,3 +122,32 @@ export function loadTile(
 /** Repeats code for each of `count` numbers. */
 export const times = (count: number, code: (n: number) => string): string =>
   Array.from({ length: count }, (_, n) => code(n)).join('\n');
+
+/** Four rows side by side as vectors, one for each of their numbers: in registers where they are few, else an array. */
+export interface Lanes {
+  /** WGSL that declares them, from the value of each number `d`. */
+  declare(value: (d: string) => string): string;
+  /** WGSL for each number `d`, with what holds it. */
+  each(code: (d: string, vector: string) => string): string;
+}
+
+/** With more, emulated GPUs take a minute to compile the kernels, and save no more than a third of their time. */
+const MOST_REGISTERS = 16;
+
+export function lanesOf(name: string, width: number): Lanes {
+  if (width <= MOST_REGISTERS) {
+    const each = (code: (d: string, vector: string) => string) =>
+      times(width, (d) => code(`${d}`, `${name}_${d}`));
+    return {
+      declare: (value) => each((d, vector) => `  var ${vector} = ${value(d)};`),
+      each,
+    };
+  }
+  const each = (code: (d: string, vector: string) => string) =>
+    `  for (var d = 0; d < ${width}; d++) {\n${code('d', `${name}[d]`)}\n  }`;
+  return {
+    declare: (value) =>
+      `  var ${name}: array<vec4<f32>, ${width}>;\n${each((d, vector) => `${vector} = ${value(d)};`)}`,
+    each,
+  };
+}

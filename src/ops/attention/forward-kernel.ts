@@ -14,6 +14,7 @@ import {
   THREADS,
   chooseTile,
   keyHead,
+  lanesOf,
   loadTile,
   padded,
   rowFunctions,
@@ -69,6 +70,8 @@ function threadBody(of: DeviceAttention, sums: boolean): string {
   const quads = Math.ceil(queries / 4);
   const last = (t: string) => (queries % 4 === 0 ? t : `min(${t}, ${queries - 1})`);
   const lanes = [0, 1, 2, 3];
+  const q = lanesOf('q_own', size);
+  const acc = lanesOf('acc', valueSize);
   const closed = (u: number) => {
     const parts = [
       ...(causal ? [`vec4<i32>(j + ${u}) > places`] : []),
@@ -83,36 +86,31 @@ function threadBody(of: DeviceAttention, sums: boolean): string {
   let i = (index % ${quads}) * 4;
   let places = vec4<i32>(i, i + 1, i + 2, i + 3);
 ${times(4, (u) => `  let q${u} = q_row(bh, ${last(`i + ${u}`)});`)}
-  var q: array<vec4<f32>, ${size}>;
-  for (var d = 0; d < ${size}; d++) {
-    q[d] = vec4<f32>(${lanes.map((u) => `x0(q${u} + d)`).join(', ')}) * ${f32(scale)};
-  }
-  var acc: array<vec4<f32>, ${valueSize}>;
+${q.declare((d) => `vec4<f32>(${lanes.map((u) => `x0(q${u} + ${d})`).join(', ')}) * ${f32(scale)}`)}
+${acc.declare(() => 'vec4<f32>(0.0)')}
   var top = vec4<f32>(${CLOSED});
   var total = vec4<f32>(0.0);
   let end = ${causal ? `min(i + 4, ${keys})` : keys};
   for (var j = 0; j < end; j += 4) {
 ${times(4, (u) => `    let k${u} = k_row(bk, ${key(u)}); let v${u} = v_row(bk, ${key(u)});`)}
 ${times(4, (u) => `    var s${u} = vec4<f32>(0.0);`)}
-    for (var d = 0; d < ${size}; d++) {
-      let own = q[d];
-${times(4, (u) => `      s${u} += own * x1(k${u} + d);`)}
-    }
+${q.each((d, own) => times(4, (u) => `      s${u} += ${own} * x1(k${u} + ${d});`))}
 ${times(4, (u) => `    ${closed(u)}`)}
     let higher = max(top, max(max(s0, s1), max(s2, s3)));
     let shrink = exp(top - higher);
     top = higher;
 ${times(4, (u) => `    let p${u} = exp(s${u} - top);`)}
     total = total * shrink + ((p0 + p1) + (p2 + p3));
-    for (var d = 0; d < ${valueSize}; d++) {
-      acc[d] = acc[d] * shrink + ((p0 * x2(v0 + d) + p1 * x2(v1 + d)) + (p2 * x2(v2 + d) + p3 * x2(v3 + d)));
-    }
+${acc.each(
+  (d, sum) =>
+    `      ${sum} = ${sum} * shrink + ((p0 * x2(v0 + ${d}) + p1 * x2(v1 + ${d})) + (p2 * x2(v2 + ${d}) + p3 * x2(v3 + ${d})));`,
+)}
   }
 ${times(
   4,
   (u) => `  if (i + ${u} < ${queries}) {
     let row = y_row(bh, i + ${u});
-    for (var d = 0; d < ${valueSize}; d++) { y0(row + d, acc[d][${u}] / total[${u}]); }
+${acc.each((d, sum) => `    y0(row + ${d}, ${sum}[${u}] / total[${u}]);`)}
     ${sums ? `y1(bh * ${queries} + i + ${u}, top[${u}] + log(total[${u}]));` : ''}
   }`,
 )}`;
