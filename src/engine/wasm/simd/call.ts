@@ -3,7 +3,7 @@ import { AppError, invariant } from '../../../core/errors';
 import type { DType } from '../../../core/dtype';
 import type { Node, Tensor } from '../../../onnx/graph';
 import { numbersOf } from '../../../ops/value';
-import type { ConcreteType } from '../../plan';
+import type { ConcreteType } from '../../analysis';
 import type { Formula, StepPlan } from './plan';
 import { productAnchor } from './product';
 import type { Product } from './product';

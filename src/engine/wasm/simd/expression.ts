@@ -171,8 +171,6 @@ class Reader {
       return { kind: 'int', code: [], literal: value };
     }
     if (this.words[this.#at] === '(') return this.call(word);
-    if (word === 'uniforms.NAN') return literal(NaN, 'float');
-    if (word === 'uniforms.INFINITY') return literal(Infinity, 'float');
     const named = this.names.get(word);
     if (named === undefined) throw new Unknown();
     return named;
@@ -184,6 +182,10 @@ class Reader {
 
   call(name: string): Typed {
     this.expect('(');
+    if (name === 'infinity' || name === 'nan') {
+      this.expect(')');
+      return literal(name === 'nan' ? NaN : Infinity, 'float');
+    }
     const values: Typed[] = [this.level(0)];
     while (this.words[this.#at] === ',') {
       this.#at++;

@@ -1,16 +1,17 @@
 /** A training or validating graph as a plan of kernels, or word of the operators that have none. */
-import { invariant } from '../../../core/errors';
+import { AppError, invariant } from '../../../core/errors';
 import { sizeOf } from '../../../core/dtype';
 import type { Graph, Node, Tensor } from '../../../onnx/graph';
 import { expandWhile } from '../../../ops/expand-graph';
 import { lookupOp } from '../../../ops/registry';
 import type { CompileOptions } from '../../executor';
 import { isOptimiser, readOptimiser } from '../../optimiser';
-import { analyse, nodesFor } from '../../plan';
-import type { Analysis } from '../../plan';
+import { analyse, nodesFor } from '../../analysis';
+import type { Analysis } from '../../analysis';
 import { Call, kindOf, Unsupported } from './call';
 import type { LoweringTable, Values } from './call';
 import { ALGEBRA } from './lower/algebra';
+import { ATTENTION } from './lower/attention';
 import { CONVOLUTION } from './lower/convolution';
 import { ELEMENTWISE } from './lower/elementwise';
 import { INDEXING } from './lower/indexing';
@@ -35,6 +36,7 @@ const LOWERINGS: LoweringTable = {
   ...NORMALISATION,
   ...POOLING,
   ...CONVOLUTION,
+  ...ATTENTION,
 };
 
 /** Rounds of writing out what has no kernel. */
@@ -60,7 +62,7 @@ export function lower(graph: Graph, address: StateAddress, options: CompileOptio
   for (let round = 0; round < ROUNDS; round++) {
     const keeps = (node: Node) =>
       isOptimiser(node) || (node.op in LOWERINGS && !lacking.has(node.name));
-    current = expandWhile(current, () => keeps);
+    current = writtenOut(current, keeps);
     const walk = new Walk(current, address, options);
     const failed = walk.run();
     if (failed.length === 0) return walk.result();
@@ -69,6 +71,18 @@ export function lower(graph: Graph, address: StateAddress, options: CompileOptio
     lacking = new Set(failed.map(({ name }) => name));
   }
   throw new Unsupported([...lacking].join(', '));
+}
+
+/** Some operators are each other's bodies: what has no kernel comes back in its own body. */
+function writtenOut(graph: Graph, keeps: (node: Node) => boolean): Graph {
+  try {
+    return expandWhile(graph, () => keeps);
+  } catch (cause) {
+    if (cause instanceof AppError && cause.code === 'internal/invariant') {
+      throw new Unsupported(cause.message);
+    }
+    throw cause;
+  }
 }
 
 const END: Node = {

@@ -4,7 +4,7 @@
  * reading; rows of A stay where they are, because one lane of A is broadcast by its load. A packed panel is [depth, 8];
  * columns beyond the matrix are 0.
  */
-import { f32x4, NOTHING, repeat, seq, v128 } from './code';
+import { f32x4, forRange, i32, NOTHING, repeat, seq, v128 } from './code';
 import type { Code, Local } from './code';
 import type { FunctionWriter } from './module';
 
@@ -17,7 +17,8 @@ export interface TileShape {
   readonly rows: number;
   /** Of the panel's columns, how many exist. */
   readonly columns: number;
-  readonly depth: number;
+  /** Steps along the depth; a local where only the step knows. */
+  readonly depth: number | Local;
   /** In bytes, between rows and between steps along the depth. */
   readonly aRow: number;
   readonly aStep: number;
@@ -83,14 +84,30 @@ export function tile(
     }
   }
   const steps = (count: number): Code => seq(...Array.from({ length: count }, (_, k) => step(k)));
-  const rounds = Math.floor(depth / UNROLL);
-  const forward = seq(a.increase(UNROLL * aStep), b.increase(UNROLL * bStep));
-  const code = seq(
-    ...start,
-    repeat(counter, rounds, seq(steps(UNROLL), forward)),
-    steps(depth % UNROLL),
-    ...stores,
-  );
+  const forward = (count: number) => seq(a.increase(count * aStep), b.increase(count * bStep));
+  const loop =
+    typeof depth === 'number'
+      ? seq(
+          repeat(counter, Math.floor(depth / UNROLL), seq(steps(UNROLL), forward(UNROLL))),
+          steps(depth % UNROLL),
+        )
+      : seq(
+          forRange(
+            counter,
+            i32.const(UNROLL - 1),
+            depth.get,
+            UNROLL,
+            seq(steps(UNROLL), forward(UNROLL)),
+          ),
+          forRange(
+            counter,
+            i32.and(depth.get, i32.const(-UNROLL)),
+            depth.get,
+            1,
+            seq(steps(1), forward(1)),
+          ),
+        );
+  const code = seq(...start, loop, ...stores);
   writer.release(...sums, ...right, left, counter);
   return code;
 }

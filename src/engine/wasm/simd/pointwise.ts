@@ -77,6 +77,14 @@ interface Leaf {
   readonly strides: readonly number[];
 }
 
+/** Byte offset of the lowest element, 0 but where a stride runs backwards: offsets are counted from there. */
+function lowest(dims: readonly number[], strides: readonly number[]): number {
+  return strides.reduce(
+    (sum, stride, axis) => sum + Math.min(0, 4 * stride * ((dims[axis] ?? 1) - 1)),
+    0,
+  );
+}
+
 /** A group without a product: loops over its elements. */
 export function loopKernel(plan: StepPlan, unit: Unit): Kernel {
   const { members, size } = unit;
@@ -127,9 +135,10 @@ export function loopKernel(plan: StepPlan, unit: Unit): Kernel {
         const strides = strideOf.get(view) ?? [];
         const { at } = patternOf(strides);
         const stride = strides.at(-1) ?? 0;
-        if (stride === 1) return v128.load(at.get, addressOf(view));
+        const base = addressOf(view) + lowest(dims, strides);
+        if (stride === 1) return v128.load(at.get, base);
         const lane = (index: number) => 4 * stride * Math.min(index, lanes - 1);
-        return gather(at, addressOf(view), [0, 1, 2, 3].map(lane));
+        return gather(at, base, [0, 1, 2, 3].map(lane));
       };
       return writer.scoped(() =>
         evaluate(writer, plan, unit, new Map(), read, (output, value) =>
@@ -148,7 +157,8 @@ export function loopKernel(plan: StepPlan, unit: Unit): Kernel {
           if ((strides.at(-1) ?? 0) !== 0 || still.has(view)) return [];
           const local = writer.vector();
           still.set(view, local);
-          return [local.set(v128.loadSplat(patternOf(strides).at.get, addressOf(view)))];
+          const base = addressOf(view) + lowest(dims, strides);
+          return [local.set(v128.loadSplat(patternOf(strides).at.get, base))];
         }),
       );
     const counter = writer.int();
@@ -156,7 +166,12 @@ export function loopKernel(plan: StepPlan, unit: Unit): Kernel {
       const begin = i32.mul(chunk.get, i32.const(4 * perChunk));
       const start = seq(
         ...[...patterns.values()].map(({ strides, at }) =>
-          at.set(i32.mul(begin, i32.const(strides.at(-1) ?? 0))),
+          at.set(
+            i32.add(
+              i32.mul(begin, i32.const(strides.at(-1) ?? 0)),
+              i32.const(-lowest(dims, strides)),
+            ),
+          ),
         ),
       );
       const left = i32.sub(i32.const(size), i32.mul(chunk.get, i32.const(perChunk)));
@@ -191,7 +206,8 @@ export function loopKernel(plan: StepPlan, unit: Unit): Kernel {
           }
           divisor *= dim;
         }
-        return at.set(terms.length === 0 ? i32.const(0) : terms.reduce(i32.add));
+        const start = i32.const(-lowest(dims, strides));
+        return at.set(terms.reduce((sum, term) => i32.add(sum, term), start));
       }),
     );
     const hoisted = hoist();

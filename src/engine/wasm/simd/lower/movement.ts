@@ -56,7 +56,9 @@ const slice: Lowering = (call) => {
     (view, { axis, start, step, length }) => along(view, axis, start, length, step),
     x,
   );
-  call.give(cut);
+  // Kernels count offsets upwards only; the copy below is made by one that knows better.
+  const backwards = ranges.some(({ step }) => step < 0);
+  call.give(backwards ? call.contiguous(cut) : cut);
 };
 
 /** Copies `from` to `to`, of the same dims; neither need be contiguous. */

@@ -1,10 +1,11 @@
 /** Reductions from the table in src/ops/reductions. */
 import { intAttribute, intsAttribute } from '../../../../ops/attributes';
 import { REDUCTIONS } from '../../../../ops/reductions/table';
-import { Unsupported } from '../call';
+import { raise, Unsupported } from '../call';
 import type { Call, Lowering, LoweringTable } from '../call';
-import { Local } from '../code';
+import { f32x4, Local } from '../code';
 import { expression } from '../expression';
+import { exp, log } from '../math';
 import { FunctionWriter } from '../module';
 import { reducible, reductionKernel } from '../reduce';
 import type { Reduction } from '../reduce';
@@ -53,6 +54,32 @@ const reduction: Lowering = (call) => {
   reduce(call, { name: call.node.op, input, axes, output: flat, combine, element, finish });
 };
 
-export const REDUCTION_LOWERINGS: LoweringTable = Object.fromEntries(
-  Object.keys(REDUCTIONS).map((name) => [name, reduction]),
-);
+/** max + ln Σ exp(x − max) */
+const logSumExp: Lowering = (call) => {
+  const input = call.input(0);
+  const axes = axesOf(call, input.dims.length);
+  if (axes.length === 0 || input.kind !== 'float') throw new Unsupported(call.node.op);
+  const kept = input.dims.filter((_, axis) => !axes.includes(axis));
+  const wide = input.dims.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
+  const [max, sum] = [call.temporary(kept), call.temporary(kept)];
+  const terms = call.temporary(input.dims);
+  reduce(call, { name: 'ReduceMax', input, axes, output: max, combine: 'max' });
+  call.pointwise([input, whole(max.buffer, wide, 'float')], terms, (writer, [x, m]) => {
+    const shifted = writer.vector();
+    const difference = f32x4.sub((x ?? raise()).code, (m ?? raise()).code);
+    return { kind: 'float', code: [...shifted.set(difference), ...exp(writer, shifted)] };
+  });
+  reduce(call, { name: 'ReduceSum', input: terms, axes, output: sum, combine: 'sum' });
+  const output = call.output();
+  const [s, m] = [sum, max].map(({ buffer }) => whole(buffer, output.dims, 'float'));
+  call.pointwise([s ?? raise(), m ?? raise()], output, (writer, [total, most]) => {
+    const local = writer.vector();
+    const logarithm = [...local.set((total ?? raise()).code), ...log(writer, local)];
+    return { kind: 'float', code: f32x4.add(logarithm, (most ?? raise()).code) };
+  });
+};
+
+export const REDUCTION_LOWERINGS: LoweringTable = {
+  ...Object.fromEntries(Object.keys(REDUCTIONS).map((name) => [name, reduction])),
+  ReduceLogSumExp: logSumExp,
+};
