@@ -92,6 +92,18 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
     return control;
   }
 
+  /** Refuses what the device has no room for, before it is compiled. */
+  function admit(
+    { config, prepared }: Pick<TrainRequest, 'config' | 'prepared'>,
+    { executor, limits }: OpenedExecutor,
+    lesson: Lesson | null,
+  ): Promise<void> {
+    const { precision } = choicesOf(executor, config.training);
+    const { name } = executor;
+    const known = { config, prepared, executor: name, precision, others: OTHERS[name] };
+    return estimates.admit({ ...known, limits: limits ?? null }, lesson);
+  }
+
   function connected(): TrainStore {
     if (store !== null) return store;
     throw new AppError('worker/no-store', 'The training worker was not connected to the store.');
@@ -123,13 +135,10 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
         const phase = (progress: Progress): void => onEvent({ type: 'phase', progress });
         onEvent({ type: 'state', state: 'preparing' });
         phase({ label: 'Starting the engine' });
-        const { executor, label, limits = null } = await executorNamed(request.executor);
+        const device = await executorNamed(request.executor);
+        const { executor, label } = device;
         const taught = await lessonFor(request, bases, phase);
-        if (!request.constant) {
-          const { precision } = choicesOf(executor, config.training);
-          const asked = { ...request, precision, limits, others: OTHERS[executor.name] };
-          await estimates.admit(asked, taught?.lesson ?? null);
-        }
+        if (!request.constant) await admit(request, device, taught?.lesson ?? null);
         const beforeLooking = performance.now();
         const answers =
           taught &&
@@ -203,8 +212,9 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
       const batches = new PortBatchSource(port, request.config.task === 'classification');
       try {
         onEvent({ type: 'phase', progress: { label: 'Starting the engine' } });
-        const { executor } = await executorNamed(request.executor);
-        onEvent({ type: 'phase', progress: { label: 'Compiling the model' } });
+        const device = await executorNamed(request.executor);
+        await admit(request, device, null);
+        const { executor } = device;
         return await profileAlone({ ...request, executor, control, batches, steps, onEvent });
       } finally {
         controls.delete(request.runId);

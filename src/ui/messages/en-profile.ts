@@ -76,6 +76,7 @@ export const profile = {
     shared:
       'Forward, backward and update belong to the node they are for. Nodes in one line share kernels, and how the time divides among them is not known.',
     outside: 'loss and update',
+    nobody: 'copies, for no node alone',
     none: 'No kernel of this phase.',
   },
   kernels: {
