@@ -60,7 +60,7 @@ async function openPage(browser, address) {
   const call = (method, ...args) =>
     within(
       OPEN_TIMEOUT,
-      page.evaluate(([name, given]) => globalThis.bench[name](...given), [method, args]),
+      page.evaluate(([name, given]) => globalThis.bench(name, given), [method, args]),
     );
   return { call, close: () => context.close() };
 }
