@@ -6,7 +6,7 @@
 import type { Graph, Node } from '../onnx/graph';
 import type { ProfiledKernel } from '../protocol/profile';
 import { isOptimiser } from './optimiser';
-import { nodesFor } from './plan';
+import { nodesFor } from './analysis';
 
 export interface NodeRole {
   readonly phase: ProfiledKernel['phase'];

@@ -1,6 +1,7 @@
 /**
- * What one operator is. `spec.ts` of an operator's folder gives an OpSpec; its lowering to tfjs stands beside
- * it in `tfjs.ts` and is never imported from here, so the registry stays free of tfjs.
+ * What one operator is. `spec.ts` of an operator's folder gives an OpSpec; its lowering to kernels of
+ * the graphics processor stands beside it in `lowering.ts` and is never imported from here: shapes and references
+ * need no WGSL.
  */
 import type { GraphBuilder } from '../onnx/builder';
 import type { Dim, Graph, Node, Tensor, TensorType } from '../onnx/graph';

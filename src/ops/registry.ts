@@ -1,4 +1,4 @@
-/** Every operator the studio knows. tfjs never enters here: lowerings are looked up by the executor. */
+/** Every operator the studio knows. Lowerings never enter here: engine/plan looks them up. */
 import { AppError } from '../core/errors';
 import type { Node } from '../onnx/graph';
 import { argSpecs } from './ArgMax/spec';

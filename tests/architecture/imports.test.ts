@@ -8,7 +8,7 @@ const sources = readSources();
 
 /** Which package may be imported where: a path prefix or pattern each. */
 const PACKAGES: readonly [RegExp, RegExp][] = [
-  [/^@tensorflow\//, /^src\/(engine\/webgpu\/|ops\/.*tfjs\.ts$|ops\/lowering\/)/],
+  [/^@tensorflow\//, /^src\/engine\/webgpu\//],
   [/^onnxruntime-web/, /^src\/(engine\/wasm|inference)\//],
   [/^dexie/, /^src\/storage\//],
   [/^comlink/, /^(src\/services\/|workers\/|src\/protocol\/errors\.ts$)/],

@@ -1,6 +1,6 @@
 /** What the lowering of one operator adds to a plan, without a device. */
 import type { DType } from '../../src/core/dtype';
-import { analyse } from '../../src/engine/plan';
+import { analyse } from '../../src/engine/analysis';
 import { KernelList } from '../../src/engine/plan/kernels';
 import type { PlanKernel } from '../../src/engine/plan/kernels';
 import { GraphBuilder } from '../../src/onnx/builder';
@@ -18,6 +18,7 @@ import type {
 export const SOFTWARE: DeviceTraits = {
   software: true,
   subgroups: false,
+  float16: false,
   workgroupThreads: 256,
   workgroupBytes: 16384,
 };

@@ -18,7 +18,7 @@ import { bindInputs } from '../evaluate';
 import type { Tensors } from '../evaluate';
 import { deviceArray } from '../plan/device-array';
 import { expandForPlan, FROM_SHAPES, loweringOf } from '../plan/lowerings';
-import type { WebgpuExecutor } from './executor';
+import type { StepCompiler } from './compiler';
 import type { StepTicket } from './result-ring';
 import type { StepProgram } from './step-program';
 import { traitsOf } from './traits';
@@ -37,7 +37,7 @@ const SETTLED: readonly ((tensor: Tensor) => boolean)[] = [
 ];
 
 export async function evaluateWebgpu(
-  executor: WebgpuExecutor,
+  executor: StepCompiler,
   graph: Graph,
   inputs: Tensors,
 ): Promise<Map<string, Tensor>> {

@@ -14,6 +14,7 @@ import type { Variants } from '../plan/kernels';
 import { expandForPlan } from '../plan/lowerings';
 import type { StepPlan } from '../plan/step-plan';
 import type { ColdKernels } from './cold';
+import type { StepCompiler } from './compiler';
 import { DeviceMemory } from './device-memory';
 import { evaluateWebgpu } from './evaluate';
 import { FlatState } from './flat-state';
@@ -35,7 +36,7 @@ export interface WebgpuSettings {
   readonly tuningMemory?: TuningMemory;
 }
 
-export class WebgpuExecutor implements Executor {
+export class WebgpuExecutor implements Executor, StepCompiler {
   readonly name = 'webgpu';
   readonly planId: string;
   readonly precisions = ['float32', 'float16'] as const;
@@ -93,7 +94,6 @@ export class WebgpuExecutor implements Executor {
     return [vendor, architecture, device, description, this.planId].join('|');
   }
 
-  /** The plan of a graph on this device, before anything is made there. */
   plan(graph: Graph, state: State, options: CompileOptions, variants?: Variants): StepPlan {
     invariant(state instanceof FlatState, 'A Program and its State must be of one executor.');
     const traits = traitsOf(this.gpu);
@@ -107,7 +107,6 @@ export class WebgpuExecutor implements Executor {
     });
   }
 
-  /** Buffers and pipelines of a plan. */
   async realise(plan: StepPlan, state: State, options: CompileOptions): Promise<StepProgram> {
     invariant(state instanceof FlatState, 'A Program and its State must be of one executor.');
     return StepProgram.compile({

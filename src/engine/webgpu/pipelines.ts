@@ -59,15 +59,18 @@ export class Pipelines {
 
   async #compile(plan: StepPlan, kernel: PlannedDispatch): Promise<GPUComputePipeline> {
     const { device } = this.#gpu;
+    // The pipeline's refusal tells; the module's own error would count as one of whatever runs next.
+    device.pushErrorScope('validation');
+    const module = device.createShaderModule({ label: kernel.label, code: kernel.code });
+    const refusal = device.popErrorScope();
     try {
-      return await device.createComputePipelineAsync({
+      const pipeline = await device.createComputePipelineAsync({
         label: kernel.label,
         layout: this.layouts(plan, kernel.writesState).pipeline,
-        compute: {
-          module: device.createShaderModule({ label: kernel.label, code: kernel.code }),
-          entryPoint: 'main',
-        },
+        compute: { module, entryPoint: 'main' },
       });
+      await refusal;
+      return pipeline;
     } catch (cause) {
       if (this.#gpu.isLost()) throw deviceLost();
       const detail = cause instanceof Error ? cause.message : String(cause);

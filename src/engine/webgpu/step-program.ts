@@ -6,7 +6,7 @@ import { invariant } from '../../core/errors';
 import type { StepProfile } from '../../protocol/profile';
 import type { CompileOptions, Feeds, Program } from '../executor';
 import type { GpuDevice } from '../device';
-import { checkFeeds } from '../plan';
+import { checkFeeds } from '../analysis';
 import type { PlannedDispatch, PlannedKernel, StepPlan } from '../plan/step-plan';
 import type { ColdKernels, ColdRun } from './cold';
 import type { Pipelines } from './pipelines';

@@ -8,7 +8,7 @@ import type { CompileOptions, Feed, StateSpec } from '../executor';
 import { isFloat, sizeOf } from '../../core/dtype';
 import type { Choice } from '../plan/kernels';
 import type { StepPlan } from '../plan/step-plan';
-import type { WebgpuExecutor } from './executor';
+import type { StepCompiler } from './compiler';
 import type { StepProgram } from './step-program';
 
 /** The fastest variant by `keyOf` of the choice. */
@@ -36,7 +36,7 @@ export function openChoices({ choices }: StepPlan, known: Tunings): Map<string, 
 }
 
 export interface TuneRequest {
-  readonly executor: WebgpuExecutor;
+  readonly executor: StepCompiler;
   readonly graph: Graph;
   readonly specs: readonly StateSpec[];
   readonly options: CompileOptions;

@@ -1,6 +1,6 @@
 /**
  * Operators of two or more inputs that work element by element with broadcasting, one entry each: arithmetic,
- * comparisons, logic and bits. `binary-spec.ts` makes operators of it and `tfjs.ts` kernels.
+ * comparisons, logic and bits. `binary-spec.ts` makes operators of it and `lowering.ts` kernels.
  */
 import { isFloat } from '../../core/dtype';
 import type { DType } from '../../core/dtype';

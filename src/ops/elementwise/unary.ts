@@ -1,6 +1,6 @@
 /**
  * Operators of one input that work element by element, one entry each: what it computes, as a function and as
- * WGSL, and its gradient. `unary-spec.ts` makes operators of it and `tfjs.ts` kernels.
+ * WGSL, and its gradient. `unary-spec.ts` makes operators of it and `lowering.ts` kernels.
  */
 import type { DType } from '../../core/dtype';
 import type { Node } from '../../onnx/graph';

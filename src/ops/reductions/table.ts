@@ -1,6 +1,6 @@
 /**
  * Reductions, one entry each: the fold over the elements, its kernel in WGSL, and the gradient. `spec.ts` makes
- * operators of it and `tfjs.ts` kernels.
+ * operators of it and `lowering.ts` kernels.
  */
 import type { Emit } from '../gradients';
 

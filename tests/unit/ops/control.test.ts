@@ -1,7 +1,7 @@
 /** If, Loop and Scan: values from around them, all axes and directions, and what of them can be written out. */
 import { describe, expect, it } from 'vitest';
 import { differentiate } from '../../../src/autodiff/differentiate';
-import { nodesFor } from '../../../src/engine/plan';
+import { nodesFor } from '../../../src/engine/analysis';
 import { runGraph } from '../../../src/engine/reference/run-graph';
 import { GraphBuilder } from '../../../src/onnx/builder';
 import { pruneUnused } from '../../../src/onnx/compose';
