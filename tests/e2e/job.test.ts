@@ -29,11 +29,11 @@ interface Ran {
 }
 
 /** Runs the command as a person would. */
-async function runJob(name: string, job: unknown): Promise<Ran> {
+async function runJob(name: string, job: unknown, ...more: string[]): Promise<Ran> {
   const path = join(folder, `${name}.json`);
   await writeFile(path, typeof job === 'string' ? job : JSON.stringify(job));
   return new Promise((resolve) => {
-    execFile(process.execPath, [TOOL, path], (error, _, stderr) => {
+    execFile(process.execPath, [TOOL, path, ...more], (error, _, stderr) => {
       const code = error === null ? 0 : Number(error.code);
       resolve({ code, stderr, out: join(folder, `${name}-out`) });
     });
@@ -94,7 +94,7 @@ describe('npm run job', () => {
   it.each(['wasm', 'webgpu'] as const)(
     'takes an unseen table to a quantised model on %s that onnxruntime-node agrees with',
     async (executor) => {
-      const { code, stderr, out } = await runJob(`classes-${executor}`, {
+      const job = {
         format: 1,
         data: { file: 'clinic.csv' },
         goal: {
@@ -108,7 +108,9 @@ describe('npm run job', () => {
         training: { epochs: 12, batchSize: 32 },
         seed: 5,
         executor,
-      });
+      };
+      const traced = join(folder, `${executor}-trace.json`);
+      const { code, stderr, out } = await runJob(`classes-${executor}`, job, '--profile', traced);
       expect(stderr).not.toContain('job/');
       expect(code, stderr).toBe(0);
       expect((await readdir(out)).sort()).toEqual([
@@ -117,6 +119,8 @@ describe('npm run job', () => {
         'predictions.csv',
         'report.json',
       ]);
+      const trace: unknown = JSON.parse(await readFile(traced, 'utf8'));
+      expect(trace).toMatchObject({ otherData: { executor }, displayTimeUnit: 'ms' });
       const report = await readReport(out);
       expect(report.device?.executor).toBe(executor);
       expect(report.understood.join(' ')).toContain(';');
