@@ -8,6 +8,7 @@ import type { ExecutorName, Precision, StateSpec } from '../engine/executor';
 import type { DeviceLimits, MemoryEstimate, MemoryRemedy } from '../protocol/memory';
 import type { TrainingConfig } from '../protocol/entities';
 import { valueBytes } from './liveness';
+import { withBatch } from './look';
 import { divisors } from './micro-batch';
 import { runGraphs } from './run-graphs';
 import type { GraphsRequest } from './run-graphs';
@@ -24,6 +25,8 @@ export interface EstimateRequest extends Omit<GraphsRequest, 'precision'> {
 
 /** WebAssembly addresses its memory with 32 bits. */
 const WASM_BYTES = 2 ** 32;
+
+const NONE: ReadonlyMap<string, string> = new Map();
 
 interface ProgramBytes {
   readonly arena: number;
@@ -55,14 +58,14 @@ async function programBytes(
 
 async function measure(request: EstimateRequest): Promise<Measured> {
   const { executor, precision } = request;
-  const { learning, judging } = runGraphs(request);
+  const { learning, judging, rows } = runGraphs(request);
   const { micro, stateSpecs } = learning;
   const parts: ProgramBytes[] = [];
   for (const step of micro ? [micro, learning] : [learning]) {
     parts.push(await programBytes(executor, step, stateSpecs, precision));
   }
   const { graph, outputs } = judging;
-  const check = { graph, outputs, updates: new Map<string, string>() };
+  const check = { graph, outputs, updates: NONE };
   parts.push(await programBytes(executor, check, stateSpecs, 'float32'));
   const sum = (of: (part: ProgramBytes) => number): number =>
     parts.reduce((total, part) => total + of(part), 0);
@@ -72,7 +75,7 @@ async function measure(request: EstimateRequest): Promise<Measured> {
     sum((part) => part.feeds),
     sum((part) => part.constants),
   ];
-  return {
+  const learned = {
     executor,
     arena,
     state,
@@ -82,6 +85,16 @@ async function measure(request: EstimateRequest): Promise<Measured> {
     total: arena + feeds + constants + 2 * state,
     largest: Math.max(state, ...parts.map(({ largest }) => largest)),
   };
+  const body = request.looked ? request.lesson?.split?.body : undefined;
+  if (!body) return learned;
+  // The frozen part looks at the rows before, and is gone when learning begins.
+  const frozen = withBatch(body, rows);
+  const look = { graph: frozen, outputs: frozen.outputs.map(({ name }) => name), updates: NONE };
+  const looking = await programBytes(executor, look, [], 'float32');
+  const total = looking.arena + looking.feeds + looking.constants;
+  const largest = Math.max(learned.largest, looking.largest);
+  if (total <= learned.total) return { ...learned, largest };
+  return { ...looking, executor, state: 0, snapshot: 0, total, largest };
 }
 
 function limitOf({ executor, limits }: EstimateRequest): MemoryEstimate['limit'] {

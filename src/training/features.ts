@@ -11,6 +11,7 @@ import type { Batch, BatchCursor, BatchSource } from './batch-source';
 import { Prefetch } from './batch-source';
 import type { RunControl } from './control';
 import { stepsPerEpoch } from './course';
+import { microBatches } from './micro-batch';
 import { output } from './validation';
 
 /** Answers in memory at once; a set that needs more is trained through the whole model. */
@@ -27,9 +28,11 @@ export interface FeatureTable {
 
 export interface LookRequest {
   readonly executor: Executor;
-  /** Input `features`, one output. */
+  /** Input `features`, one output; its batch axis fixed. */
   readonly frozen: Graph;
   readonly batchSize: number;
+  /** Micro-batches of each batch; the graph takes the rows of one. */
+  readonly parts?: number;
   readonly rows: { readonly train: number; readonly validation: number };
   /** What a row is called: pictures. */
   readonly noun: string;
@@ -40,7 +43,8 @@ export interface LookRequest {
 
 /** Runs the frozen part over all rows of training and validation. `frozen` has its batch axis fixed. */
 export async function lookAtAll(request: LookRequest): Promise<FeatureTable> {
-  const { executor, frozen, batchSize, rows, noun, batches, control, onProgress } = request;
+  const { executor, frozen, batchSize, parts = 1, rows, noun } = request;
+  const { batches, control, onProgress } = request;
   const [made] = frozen.outputs;
   if (made === undefined) throw new AppError('internal/invariant', 'A frozen part has no output.');
   const width = sizeOf(made.dims.slice(1).map(Number));
@@ -63,13 +67,15 @@ export async function lookAtAll(request: LookRequest): Promise<FeatureTable> {
       onProgress({ ...told, done: places.size });
       const batch = await stream.next();
       if (batch === null) break;
-      const result = await program.step(new Map([['features', batch.features]])).read();
-      const answers = output(result, made.name);
-      batch.rows.forEach((row, at) => {
-        if (places.has(row)) return;
-        values.set(answers.subarray(at * width, (at + 1) * width), places.size * width);
-        places.set(row, places.size);
-      });
+      for (const part of microBatches(batch, parts)) {
+        const result = await program.step(new Map([['features', part.features]])).read();
+        const answers = output(result, made.name);
+        part.rows.forEach((row, at) => {
+          if (places.has(row)) return;
+          values.set(answers.subarray(at * width, (at + 1) * width), places.size * width);
+          places.set(row, places.size);
+        });
+      }
       batches.release(batch);
       await heed(control);
     }

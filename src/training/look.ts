@@ -9,6 +9,7 @@ import type { RunControl } from './control';
 import { MOST_FEATURE_BYTES, lookAtAll, packFeatures, unpackFeatures } from './features';
 import type { FeatureTable } from './features';
 import type { Lesson } from './lesson';
+import { microBatchRows } from './micro-batch';
 
 export interface Looking {
   readonly request: TrainRequest;
@@ -26,6 +27,7 @@ export async function answersOfBody(looking: Looking): Promise<FeatureTable | nu
   const { request, lesson, executor, batches, control, store, onProgress } = looking;
   const { split } = lesson;
   const { training } = request.config;
+  const { accumulate = 1 } = training;
   const { train, validation } = request.prepared.parts;
   const rows = train + validation;
   if (split === null || !canLook(request, lesson)) return null;
@@ -35,8 +37,9 @@ export async function answersOfBody(looking: Looking): Promise<FeatureTable | nu
   if (known) return known;
   const table = await lookAtAll({
     executor,
-    frozen: withBatch(split.body, training.batchSize),
+    frozen: withBatch(split.body, microBatchRows(training.batchSize, accumulate)),
     batchSize: training.batchSize,
+    parts: accumulate,
     rows: { train, validation },
     noun: request.prepared.recipe.input.type === 'images' ? 'pictures' : 'rows',
     batches,
