@@ -197,10 +197,10 @@ ${vectors.each((d, mine) => times(4, (u) => `    ${name}${u} += ${mine} * x${slo
 ${times(4, (u) => `    let a${u} = ${other[0].address(otherRow(u))}; let b${u} = ${other[1].address(otherRow(u))};`)}
 ${dots('s', rowsA, other[0], 'a')}
 ${dots('g', rowsB, other[1], 'b')}
-${times(4, (u) => `    let p${u} = ${p(u)};`)}
-${times(4, (u) => `    let ds${u} = p${u} * (g${u} - ${delta(u)}) * ${f32(scale)};`)}
+${times(4, (u) => `    let share${u} = ${p(u)};`)}
+${times(4, (u) => `    let ds${u} = share${u} * (g${u} - ${delta(u)}) * ${f32(scale)};`)}
 ${add(sumsA, 'ds', other[0], 'a')}
-${keysOwn ? add(sumsB, 'p', other[1], 'b') : ''}
+${keysOwn ? add(sumsB, 'share', other[1], 'b') : ''}
   }`;
   const zeros = (vectors: Lanes) => vectors.declare(() => 'vec4<f32>(0.0)');
   const store = (vectors: Lanes, output: number, name: string) =>

@@ -99,11 +99,11 @@ ${times(4, (u) => `    ${closed(u)}`)}
     let higher = max(top, max(max(s0, s1), max(s2, s3)));
     let shrink = exp(top - higher);
     top = higher;
-${times(4, (u) => `    let p${u} = exp(s${u} - top);`)}
-    total = total * shrink + ((p0 + p1) + (p2 + p3));
+${times(4, (u) => `    let share${u} = exp(s${u} - top);`)}
+    total = total * shrink + ((share0 + share1) + (share2 + share3));
 ${acc.each(
   (d, sum) =>
-    `      ${sum} = ${sum} * shrink + ((p0 * x2(v0 + ${d}) + p1 * x2(v1 + ${d})) + (p2 * x2(v2 + ${d}) + p3 * x2(v3 + ${d})));`,
+    `      ${sum} = ${sum} * shrink + ((share0 * x2(v0 + ${d}) + share1 * x2(v1 + ${d})) + (share2 * x2(v2 + ${d}) + share3 * x2(v3 + ${d})));`,
 )}
   }
 ${times(

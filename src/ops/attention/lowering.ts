@@ -23,7 +23,8 @@ export function attentionFits(context: LoweringContext): boolean {
   const [, ...further] = node.outputs;
   const plain =
     settingsOf(node).softcap === 0 && [...others, ...further].every((name) => name === '');
-  const of = plain ? attentionOf(context, 0) : undefined;
+  const ranks = new Set([0, 1, 2].map((port) => inputType(context, port).dims.length));
+  const of = plain && ranks.size === 1 ? attentionOf(context, 0) : undefined;
   return of !== undefined && of.keys > 0 && forwardFits(plan, of);
 }
 
