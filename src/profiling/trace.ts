@@ -111,7 +111,7 @@ export function traceOf({ step, steps, modelNodes }: RunProfile, name: string): 
       device: step.device,
       plan: step.planId,
       clock: step.clock,
-      'steps, of which each time is the median': steps,
+      'steps, of which each time is typical': steps,
       'microseconds a step': step.stepMicros,
       dispatches: step.counts.dispatches,
       passes: step.counts.passes,

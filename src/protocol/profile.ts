@@ -53,7 +53,7 @@ export interface StepProfile {
 
 /** Several steps of one training as one. */
 export interface RunProfile {
-  /** So many were timed; each time is their median. */
+  /** So many were timed; each time is what is typical of them. */
   readonly steps: number;
   readonly step: StepProfile;
   /** Where a step is made of several micro-batches: how many. `step` is then one of them, without the update. */

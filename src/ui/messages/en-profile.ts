@@ -22,9 +22,9 @@ export const profile = {
     pretrained:
       'A pretrained body is profiled while it trains: start a run, then profile its steps.',
   },
-  of: (steps: number, run: string) => `Median of ${count(steps, 'step', 'steps')} of ${run}`,
+  of: (steps: number, run: string) => `Typical of ${count(steps, 'step', 'steps')} of ${run}`,
   ofSettings: (steps: number) =>
-    `Median of the first ${count(steps, 'step', 'steps')} on the settings chosen then`,
+    `Typical of the first ${count(steps, 'step', 'steps')} on the settings chosen then`,
   wall: 'This device has no clock for kernels: each was timed from outside, which adds some waiting. Compare them with one another, not with a step.',
   micro: (parts: number) =>
     `Each step is made of ${parts} micro-batches. This is one of them, without the update at the end.`,

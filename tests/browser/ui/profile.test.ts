@@ -162,7 +162,7 @@ describe('the panel', () => {
   test('figures of the step', async () => {
     await shown(PROFILE);
     await expect
-      .element(page.getByRole('heading', { name: 'Median of 10 steps of Run 1' }))
+      .element(page.getByRole('heading', { name: 'Typical of 10 steps of Run 1' }))
       .toBeVisible();
     const figures = page.getByLabelText('Figures of a step');
     for (const words of ['2ms', '1ms in kernels', '50%', '2 passes, 1 submit', '26.5 kB', '9 kB']) {

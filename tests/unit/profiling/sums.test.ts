@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { memoryTimeline } from '../../../src/profiling/memory';
-import { median, mergeSteps } from '../../../src/profiling/merge';
+import { median, mergeSteps, typical } from '../../../src/profiling/merge';
 import { byNode, byOperator, costOfNodes, shareOfModel, totals } from '../../../src/profiling/sums';
 import { KERNELS, PROFILE, STEP } from '../../support/profiles';
 
@@ -21,6 +21,32 @@ describe('merging steps', () => {
     expect(merged.kernels.map(({ micros }) => micros)).toEqual([600, 200, 40, 400, 760, 0]);
     expect(merged.stepMicros).toBe(4000);
     expect(merged.counts).toEqual(STEP.counts);
+  });
+
+  it('finds times shorter than the tick of the clock by their mean', () => {
+    const tick = 100;
+    /** A kernel of 20 µs, one of 250 µs and one of 5 ms, as a clock shows them that ticks every 100 µs. */
+    const shown = Array.from({ length: 10 }, (_, at) => {
+      const begin = at * 37;
+      return [20, 250, 5000].map(
+        (time) => (Math.floor((begin + time) / tick) - Math.floor(begin / tick)) * tick,
+      );
+    });
+    const kernels = KERNELS.slice(0, 3);
+    const steps = shown.map((times) => ({
+      ...STEP,
+      kernels: kernels.map((kernel, index) => ({ ...kernel, micros: times[index] ?? 0 })),
+    }));
+    const merged = mergeSteps(steps).kernels.map(({ micros }) => micros);
+    expect(Math.abs((merged[0] ?? 0) - 20)).toBeLessThanOrEqual(10);
+    expect(Math.abs((merged[1] ?? 0) - 250)).toBeLessThanOrEqual(25);
+    expect(merged[2]).toBe(5000);
+  });
+
+  it('leaves out what was held up by something else', () => {
+    expect(typical([0, 5, 0, 5, 0, 900, 0, 0, 5, 0], 5)).toBeCloseTo(15 / 9, 12);
+    expect(typical([40, 41, 9000, 39, 40], 1)).toBe(40);
+    expect(typical([0, 0, 0], Infinity)).toBe(0);
   });
 
   it('leaves out steps of another plan, and refuses none', () => {
