@@ -5,11 +5,11 @@ import type { Lowering, LoweringContext } from '../lowering/plan';
 import { deviceWindow } from '../lowering/window';
 import { partsFor, summed } from '../MatMul/choose';
 import {
-  channelwiseForward,
-  channelwiseInputGradient,
-  channelwiseWeightGradient,
-  isChannelwise,
-} from './channelwise';
+  depthwiseForward,
+  depthwiseInputGradient,
+  depthwiseWeightGradient,
+  isDepthwise,
+} from './depthwise';
 import { forwardSums, inputGradientSums, weightGradientSums } from './implicit';
 import { flattened } from './shape';
 import type { ConvShape } from './shape';
@@ -31,8 +31,8 @@ export const conv: Lowering = (context) => {
   const output = outputType(context);
   const shape = shapeOf(context, x.dims, w.dims, output.dims);
   const sums = forwardSums(flattened(shape), [x, w]);
-  const y = isChannelwise(shape)
-    ? channelwiseForward(plan, shape, [x, w])
+  const y = isDepthwise(shape)
+    ? depthwiseForward(plan, shape, [x, w])
     : summed(plan, 'conv', sums, 1, () => sums);
   if (!hasInput(context, 2)) return [y];
   const { positions } = shape.window;
@@ -46,7 +46,7 @@ export const convInputGradient: Lowering = (context) => {
   const { plan } = context;
   const [dy, w] = [input(context, 0), input(context, 1)];
   const shape = shapeOf(context, outputType(context).dims, w.dims, dy.dims);
-  if (isChannelwise(shape)) return [channelwiseInputGradient(plan, shape, [dy, w])];
+  if (isDepthwise(shape)) return [depthwiseInputGradient(plan, shape, [dy, w])];
   const sums = inputGradientSums(flattened(shape), [dy, w]);
   return [summed(plan, 'conv input gradient', sums, 1, () => sums)];
 };
@@ -56,7 +56,7 @@ export const convWeightGradient: Lowering = (context) => {
   const { plan } = context;
   const [dy, x] = [input(context, 0), input(context, 1)];
   const given = shapeOf(context, x.dims, outputType(context).dims, dy.dims);
-  if (isChannelwise(given)) return [channelwiseWeightGradient(plan, given, [dy, x])];
+  if (isDepthwise(given)) return [depthwiseWeightGradient(plan, given, [dy, x])];
   const shape = flattened(given);
   const whole = weightGradientSums(shape, [dy, x], 1);
   const parts = partsFor(whole, shape.x[0] ?? 1);

@@ -171,23 +171,19 @@ function tileBody(sums: Sums, { high, wide }: Tile, variant: RegisterVariant): s
     }
     return lines.join('\n');
   };
-  const unroll = Math.min(Math.max(inner, 1), high * wide * lanes > 32 ? 2 : 4);
+  // All of a short loop at once; of a long one, as much as leaves registers.
+  const unroll = inner <= 4 ? Math.max(inner, 1) : high * wide * lanes > 32 ? 2 : 4;
   const rounds = Math.floor(inner / unroll);
   const rest = inner % unroll;
-  const loop = `for (var round = 0; round < ${rounds}; round++) {
-let k = round * ${unroll};
+  const from = (k: string, count: number): string => `let k = ${k};
 ${both((operand, name) => operand.step(name))}
-${steps(unroll)}
-}
-${
-  rest === 0
-    ? ''
-    : `{
-let k = ${inner - rest};
-${both((operand, name) => operand.step(name))}
-${steps(rest)}
-}`
-}`;
+${steps(count)}`;
+  const loops = [
+    rounds > 1 || inner === 0
+      ? `for (var round = 0; round < ${rounds}; round++) {\n${from(`round * ${unroll}`, unroll)}\n}`
+      : `{\n${from('0', unroll)}\n}`,
+    rest === 0 ? '' : `{\n${from(`${inner - rest}`, rest)}\n}`,
+  ];
   const writes = sumsOf.map(({ r, s, c, name }) => {
     const row = lanes === 1 ? `top + ${r}` : `top + ${r * lanes} + (lane ^ ${s})`;
     const guards = [
@@ -203,7 +199,7 @@ ${sumsOf.map(({ name }) => `var ${name} = ${integer ? '0' : '0.0'};`).join('\n')
 ${outer.join('\n')}
 ${settle}
 ${both((operand, name) => operand.enter?.(name))}
-${loop}
+${loops.join('\n')}
 ${'}'.repeat(outer.length)}
 ${range(wide)
   .map((c) => `let place${c} = ${sums.place(lineOf('left', c))};`)

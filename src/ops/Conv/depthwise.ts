@@ -15,7 +15,7 @@ const MOST_TAPS = 49;
 const TILE = 4;
 const FEW_THREADS = 16384;
 
-export function isChannelwise({ x, w, groups, window }: ConvShape): boolean {
+export function isDepthwise({ x, w, groups, window }: ConvShape): boolean {
   const planar = window.axes.length === 2 && window.taps <= MOST_TAPS;
   return planar && groups > 1 && groups === x[1] && groups === w[0];
 }
@@ -97,7 +97,7 @@ function axesOf(shape: ConvShape): readonly [DeviceAxis, DeviceAxis] {
   return shape.window.axes as [DeviceAxis, DeviceAxis];
 }
 
-export function channelwiseForward(
+export function depthwiseForward(
   plan: PlanBuilder,
   shape: ConvShape,
   inputs: readonly DeviceTensor[],
@@ -118,7 +118,7 @@ export function channelwiseForward(
 }
 
 /** dx from inputs (dy, w). */
-export function channelwiseInputGradient(
+export function depthwiseInputGradient(
   plan: PlanBuilder,
   shape: ConvShape,
   inputs: readonly DeviceTensor[],
@@ -179,7 +179,7 @@ const MANY_THREADS = 65536;
  * dw from inputs (dy, x). A thread walks some columns of one plane for all taps, neighbours beside each other;
  * then the parts of all images are added in order.
  */
-export function channelwiseWeightGradient(
+export function depthwiseWeightGradient(
   plan: PlanBuilder,
   shape: ConvShape,
   inputs: readonly DeviceTensor[],
