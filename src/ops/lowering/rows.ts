@@ -51,8 +51,8 @@ const MOST_KEPT = 16;
 /** Below this a workgroup would mostly wait for itself. */
 const SHORT = 32;
 const GROUP = 256;
-/** Rows side by side in one workgroup where each has a thread of its own. */
-const SOFTWARE_ROWS = 4;
+/** On a processor: workgroups that keep its cores busy to the end; more only cost. */
+const SOFTWARE_GROUPS = 64;
 const UNROLL = 4;
 
 export function rowKernel(
@@ -72,11 +72,12 @@ export function rowKernel(
   const { label, inputs, outputs, declarations = '' } = kernel;
   const common = { label, inputs, outputs };
   if (form === 'threads') {
-    const body = `  let row = group * ${SOFTWARE_ROWS} + local;
+    const size = Math.max(4, Math.min(64, 2 ** Math.floor(Math.log2(count / SOFTWARE_GROUPS))));
+    const body = `  let row = group * ${size} + local;
   if (row < ${count}) {
 ${threadBody(rows, kernel)}
   }`;
-    const workgroups = { count: Math.ceil(count / SOFTWARE_ROWS), size: SOFTWARE_ROWS };
+    const workgroups = { count: Math.ceil(count / size), size };
     const own: Pick<KernelSpec, 'body' | 'items' | 'workgroups'> = traits.software
       ? { body, workgroups }
       : { body: `  let row = index;\n${threadBody(rows, kernel)}`, items: count };

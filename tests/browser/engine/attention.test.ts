@@ -34,11 +34,11 @@ interface Case {
 
 const CASES: readonly Case[] = [
   { layout: 'flat', batch: 2, heads: [3, 3], lengths: [5, 5], sizes: [4, 4], causal: true },
-  { layout: 'by heads', batch: 2, heads: [4, 2], lengths: [37, 37], sizes: [16, 16], causal: true },
+  { layout: 'by heads', batch: 2, heads: [4, 2], lengths: [37, 37], sizes: [8, 8], causal: true },
   { layout: 'flat', batch: 1, heads: [2, 1], lengths: [33, 45], sizes: [12, 20], causal: false },
   { layout: 'by heads', batch: 1, heads: [2, 2], lengths: [3, 41], sizes: [7, 5], causal: true },
   { layout: 'by heads', batch: 1, heads: [2, 2], lengths: [41, 3], sizes: [7, 5], causal: true },
-  { layout: 'flat', batch: 1, heads: [1, 1], lengths: [19, 19], sizes: [40, 40], causal: true },
+  { layout: 'flat', batch: 1, heads: [1, 1], lengths: [19, 19], sizes: [20, 20], causal: true },
 ];
 
 async function expectCase(of: Case, checked: readonly Form[]): Promise<void> {
@@ -73,7 +73,7 @@ async function expectCase(of: Case, checked: readonly Form[]): Promise<void> {
   const [y, lse] = graph.outputs.map(({ name }) => made.get(name));
   if (!y || !lse) throw new Error('The reference gave no attention.');
   const inputs = [tensor(queryHeads, queries, valueSize, 4), q, k, v, y, lse];
-  if (checked === forms && batch === 2 && queryHeads === 4) await expectRepeats(checked, forward);
+  if (checked === forms && batch === 2 && queryHeads === 3) await expectRepeats(checked, forward);
   const backward = { op: 'AttentionGrad', inputs, outputs: 3, attributes, training: true };
   await expectForms(checked, backward);
 }
