@@ -51,11 +51,13 @@ export function judged(task) {
   return { ...task, contenders, toNative, losses: agreement(contenders) };
 }
 
-/** How far the losses lie apart, as a share of the first. */
+/** How far the losses (of operators: the numbers that are looked at) lie apart, as a share of the first or of 1. */
 function agreement(contenders) {
-  const losses = contenders.flatMap(({ loss }) => (loss === undefined ? [] : [loss]));
+  const losses = contenders.flatMap(({ loss, number }) => loss ?? number ?? []);
   if (losses.length === 0) return undefined;
-  const apart = (Math.max(...losses) - Math.min(...losses)) / Math.abs(losses[0]);
+  const isModel = contenders.some(({ loss }) => loss !== undefined);
+  const scale = isModel ? Math.abs(losses[0]) : Math.max(1, Math.abs(losses[0]));
+  const apart = (Math.max(...losses) - Math.min(...losses)) / scale;
   return { apart, agree: apart <= LOSS_TOLERANCE };
 }
 

@@ -112,7 +112,13 @@ async function enter(browser, address, { library, backend }, task, sizes) {
     const { value } = await page.call('timed', isModel ? FIRST_STEPS : 2);
     const { milliseconds } = await page.call('timed', 1);
     return {
-      entry: { library, backend, version, times: [], ...(isModel ? { loss: value } : {}) },
+      entry: {
+        library,
+        backend,
+        version,
+        times: [],
+        ...(isModel ? { loss: value } : { number: value }),
+      },
       turn: turnsOf(milliseconds),
       timed: (times) => page.call('timed', times),
       close: page.close,

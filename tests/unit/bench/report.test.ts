@@ -53,6 +53,13 @@ describe('the report of the bench', () => {
     (other.contenders[2] as { loss?: number }).loss = 2.01;
     expect(judged(other).losses.agree).toBe(false);
     expect(remarks(judged(other))[0]).toContain('DISAGREE');
+    const numbers = [0.001, 0.0012, 0.003].map((number, index) => ({
+      ...entry('ours', `backend ${index}`, [1]),
+      number,
+    }));
+    const operator = { ...MODEL, model: false, operations: 1 };
+    expect(judged({ ...operator, contenders: numbers.slice(0, 2) }).losses.agree).toBe(true);
+    expect(judged({ ...operator, contenders: numbers }).losses.agree).toBe(false);
   });
 
   it('gives the share of a peak, and a row to everybody', () => {
