@@ -15,8 +15,11 @@ function work(shared: WebAssembly.Memory): void {
     const seen = Atomics.load(words, SIGNAL);
     if (Atomics.load(words, MAIL + thread) > 0) return;
     Atomics.add(words, ACTIVE, 1);
-    programs.get(Atomics.load(words, OPEN))?.(thread, 1);
-    if (Atomics.sub(words, ACTIVE, 1) === 1) Atomics.notify(words, ACTIVE);
+    try {
+      programs.get(Atomics.load(words, OPEN))?.(thread, 1);
+    } finally {
+      if (Atomics.sub(words, ACTIVE, 1) === 1) Atomics.notify(words, ACTIVE);
+    }
     Atomics.wait(words, SIGNAL, seen);
   }
 }

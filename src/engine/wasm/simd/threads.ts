@@ -6,9 +6,12 @@ import type { RunStep, ThreadMessage } from './signals';
 /** A page's main thread must not sleep; it turns in a circle instead, for the microseconds that a kernel takes. */
 const maySleep = (): boolean => !('document' in globalThis);
 
+/** Milliseconds. */
+const START_TIMEOUT = 10_000;
+
 interface Thread {
   readonly worker: Worker;
-  /** Resolves false when the worker cannot be started. */
+  /** Resolves false when the worker cannot be started, or takes so long that steps begin without it. */
   readonly alive: Promise<boolean>;
   answers: (() => void)[];
 }
@@ -51,6 +54,10 @@ export class ThreadPool {
     Atomics.notify(words, SIGNAL);
     try {
       run(0, sleeps ? 1 : 0);
+    } catch (cause) {
+      // The others wait for pieces that nobody does any more. This thread can do steps alone.
+      this.dispose();
+      throw cause;
     } finally {
       Atomics.store(words, OPEN, 0);
       // A worker that came late only looks through what is done.
@@ -63,6 +70,7 @@ export class ThreadPool {
   dispose(): void {
     for (const { worker } of this.#threads) worker.terminate();
     this.#threads.length = 0;
+    if (this.#memory.shared) Atomics.store(this.#words(), ACTIVE, 0);
   }
 
   #words(): Int32Array<ArrayBuffer> {
@@ -79,6 +87,7 @@ export class ThreadPool {
           console.warn('A thread of the trainer did not start.', event.message);
           resolve(false);
         });
+        setTimeout(() => resolve(false), START_TIMEOUT);
       }),
       answers: [],
     };
