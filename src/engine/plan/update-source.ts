@@ -46,6 +46,7 @@ const MOST_GROUPS = 1024;
 /** A thread by itself takes a quarter of a chunk. */
 const QUARTERS = 4;
 const QUARTER = CHUNK / QUARTERS;
+const UNROLL = 4;
 
 // Compilers may assume that there are no infinities, so they are told by their bits.
 const IS_FINITE = `
@@ -86,12 +87,14 @@ export class UpdateSource {
     let source = ${row('7')};
     let end = ${end};
     var squares = 0.0;
-    for (var i = ${from}; i < end; i += ${step}) {
-      let g = gradient(source, base + i);
+${this.#each(
+  from,
+  step,
+  `      let g = gradient(source, base + i);
       if (!is_finite(g)) { total = vec2<f32>(0.0, 1.0); }
       let unscaled = g${lossScale === undefined ? '' : ` / ${lossScale}`};
-      squares += unscaled * unscaled;
-    }
+      squares += unscaled * unscaled;`,
+)}
     ${factor === undefined ? 'total.x += squares;' : `if (${factor} != 0.0) { total.x += squares; }`}`;
     const given = `bitcast<u32>(select(-1.0, total.x, total.y == 0.0 && is_finite(total.x)))`;
     if (software) {
@@ -153,11 +156,13 @@ ${take('local', row('4'), GROUP)}
     let rate = ${rate}${factor === undefined ? '' : ` * ${factor}`};
     let decay = select(0.0, rate * ${f32(settings.weightDecay)}, ${row('5')} == 1);
     let end = ${end};
-    for (var i = ${from}; i < end; i += ${by}) {
-      let g = gradient(source, base + i) * scale;
+${this.#each(
+  from,
+  by,
+  `      let g = gradient(source, base + i) * scale;
       let old = state[weight + i];
-${ruleOf(this.optimiser)}
-    }`;
+${ruleOf(this.optimiser)}`,
+)}`;
     if (software) {
       return this.#kernel(
         `${add('0', 1)}
@@ -182,6 +187,24 @@ ${update('local', row('4'), GROUP)}
       groups,
       `${MEETING}${ONE_MINUS_EXP}`,
     );
+  }
+
+  /** Statements for each `i` from `from` to `end`. On a processor a loop's own work is shared by several of them. */
+  #each(from: string, step: number, statements: string): string {
+    if (!this.software) {
+      return `    for (var i = ${from}; i < end; i += ${step}) {
+${statements}
+    }`;
+    }
+    const copies = Array.from(
+      { length: UNROLL },
+      (_, copy) => `      { let i = next + ${copy}; ${statements} }`,
+    );
+    return `    var next = ${from};
+    for (; next + ${UNROLL - 1} < end; next += ${UNROLL}) {
+${copies.join('\n')}
+    }
+    for (; next < end; next++) { let i = next; ${statements} }`;
   }
 
   #kernel(body: string, groups: number, functions: string): UpdateKernel {
