@@ -169,7 +169,7 @@ const NAMES: Readonly<Record<ExecutorName, string>> = {
 /** 1 GB is 10⁹ bytes, as browsers and systems name it. */
 function size(bytes: number): string {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
-  return `${Math.max(1, Math.round(bytes / 1e6))} MB`;
+  return bytes >= 1e6 ? `${Math.round(bytes / 1e6)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
 }
 
 function told(remedy: MemoryRemedy): string {

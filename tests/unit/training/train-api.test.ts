@@ -2,11 +2,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { AppError } from '../../../src/core/errors';
 import { compileRecipe } from '../../../src/data/recipe/compile';
+import type { Executor } from '../../../src/engine/executor';
 import { createReferenceExecutor } from '../../../src/engine/reference/executor';
 import type { TrainEvent, TrainOutcome, TrainRequest } from '../../../src/protocol/api';
 import type { BatchReply, BatchRequest } from '../../../src/protocol/batches';
 import type { Checkpoint, RunConfig } from '../../../src/protocol/entities';
 import { PortBatchSource } from '../../../src/training/batch-source';
+import type { OpenedExecutor } from '../../../src/training/executors';
 import { createTrainApi } from '../../../src/training/train-api';
 import { BLOB_CONFIG, BLOB_RECIPE, BLOB_TRAINING, blobs } from '../../support/blobs';
 import { InMemoryBatches } from '../../support/in-memory-batches';
@@ -77,10 +79,17 @@ interface Kept {
   readonly best: ArrayBuffer | null;
 }
 
-function trainer(kept: Kept[] = []): ReturnType<typeof createTrainApi> {
+function trainer(
+  kept: Kept[] = [],
+  opened: Partial<OpenedExecutor> = {},
+): ReturnType<typeof createTrainApi> {
   const api = createTrainApi({
     compileRecipe,
-    openExecutor: async () => ({ executor: createReferenceExecutor(), label: 'the reference' }),
+    openExecutor: async () => ({
+      executor: createReferenceExecutor(),
+      label: 'the reference',
+      ...opened,
+    }),
     probe: () => Promise.reject(new Error('Not asked.')),
     readStatic: () => Promise.reject(new Error('Not asked.')),
     openStore: () => ({
@@ -215,6 +224,34 @@ describe('the train worker', () => {
     [...shares, ...shares].forEach((share, i) => {
       expect(Number(probabilities?.data[i])).toBeCloseTo(share, 6);
     });
+  });
+
+  it('refuses before anything is compiled what the device has no room for', async () => {
+    let states = 0;
+    const executor: Executor = {
+      ...createReferenceExecutor(),
+      name: 'webgpu',
+      createState: () => {
+        states++;
+        return Promise.reject(new Error('Not asked.'));
+      },
+    };
+    const api = trainer([], { executor, limits: { pieceBytes: 2500 } });
+    const request = { ...REQUEST, executor: 'webgpu' } as const;
+    const error = await rejection(api.run(request, served().port, () => undefined));
+    expect(error.code).toBe('training/memory');
+    // Its weights with what is kept beside them are one piece, which no smaller batch makes smaller.
+    expect(error.message).toMatch(
+      /^This run needs \d kB in one piece.* at most 3 kB\. What would fit: the processor/,
+    );
+    expect(states).toBe(0);
+    const { config, prepared } = request;
+    const estimate = await api.estimate({
+      ...{ config, prepared, executor: 'webgpu', precision: 'float32' },
+      ...{ limits: { pieceBytes: 2500 }, others: ['wasm'] },
+    });
+    expect(estimate).toMatchObject({ fits: false, remedies: [{ kind: 'executor' }] });
+    expect(error.data.estimate).toEqual(estimate);
   });
 
   it('passes on why the data worker failed', async () => {
