@@ -113,6 +113,22 @@ function planes(): Call[] {
     { height: 9, width: 8, kernel: [3, 3], strides: [1, 2], pads: [2, 2, 2, 2], dilations: [2, 2] },
     { height: 3, width: 3, kernel: [1, 1], strides: [1, 1], pads: [0, 0, 0, 0], dilations: [1, 1] },
     {
+      height: 6,
+      width: 10,
+      kernel: [2, 2],
+      strides: [2, 2],
+      pads: [0, 0, 0, 0],
+      dilations: [1, 1],
+    },
+    {
+      height: 5,
+      width: 15,
+      kernel: [2, 2],
+      strides: [2, 2],
+      pads: [0, 0, 0, 0],
+      dilations: [1, 1],
+    },
+    {
       height: 4,
       width: 17,
       kernel: [2, 5],

@@ -3,8 +3,9 @@ import { attentionHeads } from '../../../../ops/attention/heads';
 import { intAttribute } from '../../../../ops/attributes';
 import { Unsupported } from '../call';
 import type { Call, Lowering, LoweringTable } from '../call';
-import { attentionGradientKernel, attentionKernel } from '../attention';
-import type { AttentionShape } from '../attention';
+import { attentionKernel } from '../attention';
+import { attentionGradientKernel } from '../attention-gradient';
+import type { AttentionShape } from '../attention-parts';
 import { permuted, whole } from '../view';
 import type { View } from '../view';
 

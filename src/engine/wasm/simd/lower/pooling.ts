@@ -9,14 +9,9 @@ import { control, f32, forRange, i32, seq } from '../code';
 import type { Code, Local } from '../code';
 import type { KernelContext } from '../plan';
 import { addressOf, whole } from '../view';
-import type { View } from '../view';
+import { clearPlanes, doubling, halves, halving, planeSize } from './halving';
+import type { Planes } from './halving';
 import { reduce } from './reductions';
-
-interface Planes {
-  readonly count: number;
-  readonly height: WindowAxis;
-  readonly width: WindowAxis;
-}
 
 function planesOf(call: Call, dims: readonly number[]): Planes {
   const [depth, height, width] = cube(windowOf(call.node, dims));
@@ -25,8 +20,6 @@ function planesOf(call: Call, dims: readonly number[]): Planes {
   }
   return { count: (dims[0] ?? 1) * (dims[1] ?? 1), height, width };
 }
-
-const planeSize = ({ height, width }: Planes, of: 'input' | 'output') => height[of] * width[of];
 
 /** Runs over the output positions of one plane: `x` is the byte offset of the window's first tap, `y` of the output. */
 function positions(
@@ -130,6 +123,7 @@ const maxPool: Lowering = (call) => {
     writes: [output],
     chunks,
     write: (context) => {
+      if (halves(planes)) return halving(context, planes, perChunk, x, output);
       const best = context.writer.float();
       return positions(context, planes, perChunk, ({ x: at, y, row, column }) =>
         seq(
@@ -144,23 +138,6 @@ const maxPool: Lowering = (call) => {
   });
 };
 
-function clearPlanes(
-  { writer, chunk }: KernelContext,
-  planes: Planes,
-  perChunk: number,
-  to: View,
-): Code {
-  const [at, end] = [writer.int(), writer.int()];
-  const plane = 4 * planeSize(planes, 'input');
-  const limit = i32.const(plane * planes.count);
-  const first = i32.mul(chunk.get, i32.const(perChunk * plane));
-  const bound = i32.add(first, i32.const(perChunk * plane));
-  return seq(
-    end.set(i32.select(bound, limit, i32.ltS(bound, limit))),
-    forRange(at, first, end.get, 4, f32.store(at.get, f32.const(0), addressOf(to))),
-  );
-}
-
 /** Each output's gradient goes to the first maximum under its window. */
 const maxPoolGradient: Lowering = (call) => {
   const [dy, x] = [call.contiguous(call.input(0)), call.contiguous(call.input(1))];
@@ -174,6 +151,7 @@ const maxPoolGradient: Lowering = (call) => {
     chunks,
     write: (context) => {
       const { writer } = context;
+      if (halves(planes)) return doubling(context, planes, perChunk, { x, dy, dx });
       const [best, value] = [writer.float(), writer.float()];
       const [place, own] = [writer.int(), writer.int()];
       const scatter = positions(context, planes, perChunk, ({ x: at, y, row, column }) =>
