@@ -87,14 +87,13 @@ const FLOAT_FUNCTIONS: Readonly<Record<string, FloatFunction>> = {
   trunc: (_, x) => f32x4.trunc(x.get),
   expm1: math.expm1,
   log1p: math.log1p,
+  // ½·(u + u / (u + 1)), u = e^|x| − 1, with x's sign
   sinh: (writer, x) => {
-    const e = writer.vector();
-    // ½·(u + u / (u + 1)), u = eˣ − 1
-    const twice = f32x4.div(e.get, f32x4.add(e.get, f32x4.const(1)));
-    return [
-      ...e.set(math.expm1(writer, x)),
-      ...f32x4.mul(f32x4.add(e.get, twice), f32x4.const(0.5)),
-    ];
+    const [size, u] = [writer.vector(), writer.vector()];
+    const above = f32x4.div(u.get, f32x4.add(u.get, f32x4.const(1)));
+    const half = f32x4.mul(f32x4.add(u.get, above), f32x4.const(0.5));
+    const signed = v128.or(half, v128.and(x.get, i32x4.const(-0x80000000)));
+    return [...size.set(f32x4.abs(x.get)), ...u.set(math.expm1(writer, size)), ...signed];
   },
   cosh: (writer, x) => {
     const e = writer.vector();

@@ -31,7 +31,7 @@ export const atLeast = (x: Code, bound: number): Code => [...x, ...number(bound)
 const ROUND = 12582912;
 const ROUND_BITS = 0x4b400000;
 
-/** eˣ = 2ⁿ·eʳ, |r| ≤ ½·ln 2. Results below 1.2e-38 are 0. */
+/** eˣ = 2ⁿ·eʳ, |r| ≤ ½·ln 2. Results below 1.7e-38 are 0. */
 export function exp(writer: FunctionWriter, x: Local): Code {
   const clamped = kept(writer, atLeast(atMost(x.get, 89), -87.3));
   const lifted = kept(writer, add(mul(clamped.get, number(Math.LOG2E)), number(ROUND)));
