@@ -6,7 +6,7 @@ import { invariant } from '../../core/errors';
 import { originsOf } from '../roles';
 import type { NodeRole } from '../roles';
 import { copyDispatch } from './copy';
-import { fuse } from './fuse';
+import { fuse, inlinedIn } from './fuse';
 import type { Fused, Group } from './fuse';
 import { Homes } from './homes';
 import { lower } from './lower';
@@ -82,7 +82,9 @@ function planGroup(
     ...(group.core ? [group.core] : []),
     ...group.epilogue.map((each) => each.kernel),
   ];
-  const nodes = [...new Set(kernels.flatMap((kernel) => kernel.nodes))];
+  // Behind the core's own, which says the phase: what is computed on the way in.
+  const within = kernels.flatMap((kernel) => inlinedIn(kernel, fused.inlined));
+  const nodes = [...new Set([...kernels, ...within].flatMap((kernel) => kernel.nodes))];
   const labels = kernels.map((kernel) =>
     kernel.kind === 'update' ? kernel.optimiser.kind : kernel.spec.label,
   );

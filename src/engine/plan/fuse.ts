@@ -202,6 +202,17 @@ export function leavesOf(
   return leaves;
 }
 
+/** Kernels that are computed within another, where it reads them. */
+export function inlinedIn(
+  kernel: PlanKernel,
+  inlined: ReadonlyMap<number, Pointwise>,
+): readonly Pointwise[] {
+  return kernel.inputs.flatMap((value) => {
+    const producer = inlined.get(value);
+    return producer ? [producer, ...inlinedIn(producer, inlined)] : [];
+  });
+}
+
 function group(
   kernels: readonly PlanKernel[],
   values: readonly PlanValue[],

@@ -7,7 +7,7 @@ import { hashJson } from '../../core/hash';
 import type { Graph, Tensor } from '../../onnx/graph';
 import { openDevice } from '../device';
 import type { GpuDevice } from '../device';
-import type { CompileOptions, Executor, State, StateSpec } from '../executor';
+import type { CompileOptions, Executor, PlanChoice, State, StateSpec } from '../executor';
 import type { Tensors } from '../evaluate';
 import { planStep } from '../plan/compile';
 import type { Variants } from '../plan/kernels';
@@ -40,7 +40,7 @@ export class WebgpuExecutor implements Executor, StepCompiler {
   readonly name = 'webgpu';
   readonly planId: string;
   readonly precisions = ['float32', 'float16'] as const;
-  readonly plans = ['fixed', 'tuned'] as const;
+  readonly plans: readonly PlanChoice[];
   readonly lost: Promise<string>;
   readonly gpu: GpuDevice;
   readonly memory: DeviceMemory;
@@ -53,6 +53,8 @@ export class WebgpuExecutor implements Executor, StepCompiler {
   constructor(gpu: GpuDevice, settings: WebgpuSettings = {}) {
     this.gpu = gpu;
     this.lost = gpu.lost;
+    // An emulated GPU takes up to minutes to compile kernels that are made for others.
+    this.plans = gpu.software ? ['fixed'] : ['fixed', 'tuned'];
     this.memory = new DeviceMemory(gpu.device);
     this.#staging = new StagingPool(this.memory);
     this.#pipelines = new Pipelines(gpu);
