@@ -1,4 +1,4 @@
-/** Conv and its gradients. Grouped convolutions with few filters a group are left to the runtime's own kernels. */
+/** Conv and its gradients, in one and two spatial axes, in groups too. */
 import { intAttribute, intsAttribute } from '../../../../ops/attributes';
 import { cube, windowOf } from '../../../../ops/Conv/window';
 import type { Window } from '../../../../ops/Conv/window';
