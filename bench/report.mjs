@@ -105,7 +105,7 @@ export function remarks(task, { peak } = {}) {
   if (losses) {
     const apart = losses.apart.toExponential(1);
     lines.push(
-      `${title}: losses after 10 steps ${losses.agree ? 'agree' : 'DISAGREE'} (${apart}).`,
+      `${title}: ${task.model ? 'losses after 10 steps' : 'results'} ${losses.agree ? 'agree' : 'DISAGREE'} (${apart}).`,
     );
   }
   for (const [backend, ratio] of Object.entries(toNative)) {
