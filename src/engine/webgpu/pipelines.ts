@@ -73,7 +73,10 @@ export class Pipelines {
       return pipeline;
     } catch (cause) {
       if (this.#gpu.isLost()) throw deviceLost();
-      const detail = cause instanceof Error ? cause.message : String(cause);
+      const { messages } = await module.getCompilationInfo();
+      const lines = messages.map(({ lineNum, message }) => `line ${lineNum}: ${message}`);
+      const own = cause instanceof Error ? cause.message : String(cause);
+      const detail = lines.length > 0 ? lines.join('; ') : own;
       throw new AppError(
         'engine/gpu',
         `The graphics processor refused the kernel "${kernel.label}": ${detail}`,

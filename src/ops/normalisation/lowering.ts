@@ -93,7 +93,8 @@ function columnSums(
   elements: readonly string[],
 ): readonly DeviceTensor[] {
   const { plan } = context;
-  const output = outputType(context, 1);
+  // As the scale; the outputs themselves may not be wanted and then have no type.
+  const output = inputType(context, 2);
   const walk = channelWalk(plan, `${label} columns`, {
     outer: rows.count,
     channels: rows.length,
@@ -134,7 +135,7 @@ const layerGradient: Lowering = (context) => {
   const dx = rowKernel(plan, rows, {
     label: 'LayerNormGrad',
     inputs,
-    outputs: [outputType(context)],
+    outputs: [inputType(context, 1)],
     streams: [0, 1],
     before: '  let mean = x3(row);\n  let inverse = x4(row);',
     keep: { h: 'x0(at) * x2(k)', normal: '(x1(at) - mean) * inverse' },
@@ -160,7 +161,7 @@ const rmsGradient: Lowering = (context) => {
   const dx = rowKernel(plan, rows, {
     label: 'RMSNormGrad',
     inputs,
-    outputs: [outputType(context)],
+    outputs: [inputType(context, 1)],
     streams: [0, 1],
     before: '  let inverse = x3(row);',
     keep: { h: 'x0(at) * x2(k)', normal: 'x1(at) * inverse' },
