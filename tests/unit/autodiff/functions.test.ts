@@ -54,9 +54,9 @@ describe('functions of one input', () => {
     ['HardSwish', [-3, 3], {}],
     ['Shrink', [-0.5, 0.5], { bias: 0.2 }],
     ['Swish', [], { alpha: 1.7 }],
-    ['Ceil', [-2, -1, 0, 1, 2], {}],
-    ['Floor', [-2, -1, 0, 1, 2], {}],
-    ['Round', [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5], {}],
+    ['Ceil', [-4, -3, -2, -1, 0, 1, 2, 3, 4], {}],
+    ['Floor', [-4, -3, -2, -1, 0, 1, 2, 3, 4], {}],
+    ['Round', [-3.5, -2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5], {}],
     ['Sign', [0], {}],
   ] as const)('%s away from %j', (op, kinks, attributes) => {
     fc.assert(
