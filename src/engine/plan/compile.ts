@@ -31,8 +31,11 @@ export function planStep(request: PlanRequest): StepPlan {
   const memory = planMemory(fused, wanted, homes.elsewhere, limit, halves);
   const layout = homes.layout(memory);
   const kernels: PlannedKernel[] = [];
+  const spans: { readonly first: number; readonly last: number }[] = [];
   for (const group of fused.groups) {
+    const first = kernels.length;
     kernels.push(...planGroup(group, fused, layout, request, roles));
+    spans.push({ first, last: kernels.length - 1 });
   }
   const copies = homes.copies(layout);
   if (copies.length > 0) kernels.push(copyDispatch(copies, layout.buffers));
@@ -45,7 +48,7 @@ export function planStep(request: PlanRequest): StepPlan {
     results: homes.results,
     constants: homes.constants(),
     kernels,
-    memory: describeMemory(memory, fused),
+    memory: describeMemory(memory, fused, spans),
     arenaBytes: [...memory.arenas, ...memory.halfArenas].reduce((sum, size) => sum + size * 4, 0),
     choices: list.choices,
   };
@@ -119,8 +122,22 @@ function planGroup(
     );
   }
   const writesState = written.some((value) => layout.place(value).buffer === 'state');
-  const dispatch = sourceOf(group, fused, writesState ? writable(layout) : layout, request.traits);
-  return [{ kind: 'dispatch', ...described, ...dispatch, writesState }];
+  const { bytesRead, bytesWritten, label } = described;
+  const open = writesState ? writable(layout) : layout;
+  const moved = bytesRead + bytesWritten;
+  const { code, workgroupSize, slices } = sourceOf(group, fused, open, request.traits, moved);
+  const parts = slices.length;
+  return slices.map((slice, at) => ({
+    kind: 'dispatch',
+    ...described,
+    ...(parts > 1 && { label: `${label} (${at + 1} of ${parts})` }),
+    bytesRead: bytesRead / parts,
+    bytesWritten: bytesWritten / parts,
+    code,
+    workgroupSize,
+    ...slice,
+    writesState,
+  }));
 }
 
 /** The layout with the State open for writing. */
@@ -131,10 +148,14 @@ export function writable(layout: Layout): Layout {
   return { ...layout, buffers };
 }
 
-/** Offsets count through all arenas, one behind the other. */
+/**
+ * Offsets count through all arenas, one behind the other.
+ * @param spans the kernels that each group became
+ */
 function describeMemory(
   { arenas, halfArenas, lifetimes, places }: MemoryPlan,
   { groups, values }: Fused,
+  spans: readonly { readonly first: number; readonly last: number }[],
 ): PlannedMemory[] {
   const update = groups.find(({ core }) => core?.kind === 'update')?.core;
   const starts = (sizes: readonly number[], first: number): number[] =>
@@ -155,8 +176,8 @@ function describeMemory(
       kind: update?.inputs.includes(value) ? 'gradient' : 'activation',
       bytes: size * width,
       offset: ((short ? halves : words)[place.arena] ?? 0) + place.offset * width,
-      from,
-      to: Math.min(to, groups.length - 1),
+      from: spans[from]?.first ?? 0,
+      to: spans[Math.min(to, groups.length - 1)]?.last ?? 0,
     };
   });
 }

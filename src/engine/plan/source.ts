@@ -41,6 +41,15 @@ export interface Dispatch {
   readonly code: string;
   readonly workgroups: readonly [number, number, number];
   readonly workgroupSize: number;
+  /** Number of the first workgroup, where a long kernel is done in several dispatches. */
+  readonly firstGroup?: number;
+}
+
+/** The same kernel, whole or in slices. */
+interface Written {
+  readonly code: string;
+  readonly workgroupSize: number;
+  readonly slices: readonly Pick<Dispatch, 'workgroups' | 'firstGroup'>[];
 }
 
 const WORKGROUP = 64;
@@ -207,7 +216,8 @@ ${lets === '' ? '' : `${lets}\n`}  return ${result};
       ({ name, holds }) => holds === 'float16' && this.#buffers.has(name),
     );
     const enables = `${halves ? 'enable f16;\n' : ''}${subgroups ? 'enable subgroups;\n' : ''}`;
-    const code = `${functions}\n${main}`;
+    const sliced = main.includes('first_group') ? 'override first_group: u32 = 0u;\n' : '';
+    const code = `${sliced}${functions}\n${main}`;
     return `${enables}${declarations.join('\n')}\n${functionsIn(code)}\n${code}`;
   }
 }
@@ -274,17 +284,19 @@ function finish(module: Module, group: Group, layout: Layout, on: number | undef
   return lines;
 }
 
+/** @param bytes that the group reads and writes */
 export function sourceOf(
   group: Group,
   fused: Fused,
   layout: Layout,
   traits: DeviceTraits,
-): Dispatch {
+  bytes: number,
+): Written {
   const module = new Module(fused, layout, group);
   if (group.core === undefined) {
     const lines = finish(module, group, layout, undefined);
     module.define('item', `fn item(index: i32) {\n${lines.join('\n')}\n}`);
-    return items(module, group.size, traits);
+    return items(module, group.size, traits, slicesFor(traits, 0, bytes));
   }
   const { core } = group;
   invariant(core.kind === 'core', 'Only kernels have a source.');
@@ -306,41 +318,69 @@ export function sourceOf(
   const declarations = spec.declarations ?? '';
   if (spec.workgroups) {
     const { count, size } = spec.workgroups;
-    const grid = gridOf(count);
+    const slices = gridOf(count, slicesFor(traits, spec.work ?? 0, bytes));
     const main = `${declarations}
 @compute @workgroup_size(${size}) fn main(@builtin(workgroup_id) place: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  let group = i32(${grid[1] === 1 ? 'place.x' : `place.y * ${grid[0]}u + place.x`});
+  let group = i32(${flatGroup(slices, 'place')});
   let local = i32(thread);
-${grid[0] * grid[1] === count ? '' : `  if (group >= ${count}) { return; }\n`}${body}
+${coversExactly(slices, count) ? '' : `  if (group >= ${count}) { return; }\n`}${body}
 }`;
     const code = module.text(main, spec.subgroups);
-    return { code, workgroups: grid, workgroupSize: size };
+    return { code, slices, workgroupSize: size };
   }
   module.define('item', `${declarations}\nfn item(index: i32) {\n${body}\n}`);
   const [first] = spec.outputs;
-  return items(module, spec.items ?? sizeOf(first?.dims ?? []), traits);
+  const slices = slicesFor(traits, spec.work ?? 0, bytes);
+  return items(module, spec.items ?? sizeOf(first?.dims ?? []), traits, slices);
 }
 
-function gridOf(count: number): readonly [number, number, number] {
-  if (count <= MOST_WORKGROUPS) return [count, 1, 1];
-  const across = Math.ceil(Math.sqrt(count));
-  return [across, Math.ceil(count / across), 1];
+/**
+ * Into how many dispatches a kernel is cut so that none holds a device for 100 ms, by what slow ones do in that time: a
+ * display may share the device, and a system resets one that does not answer.
+ */
+function slicesFor({ software }: DeviceTraits, work: number, bytes: number): number {
+  const [mostWork, mostBytes] = software ? [4e8, 2e8] : [2e9, 1e9];
+  return Math.max(1, Math.ceil(work / mostWork), Math.ceil(bytes / mostBytes));
 }
 
-function items(module: Module, count: number, traits: DeviceTraits): Dispatch {
+type Slices = Written['slices'];
+
+function gridOf(count: number, slices: number): Slices {
+  if (slices === 1 && count > MOST_WORKGROUPS) {
+    const across = Math.ceil(Math.sqrt(count));
+    return [{ workgroups: [across, Math.ceil(count / across), 1] }];
+  }
+  const each = Math.min(MOST_WORKGROUPS, Math.ceil(count / slices));
+  if (each >= count) return [{ workgroups: [count, 1, 1] }];
+  return Array.from({ length: Math.ceil(count / each) }, (_, at) => ({
+    workgroups: [Math.min(each, count - at * each), 1, 1] as const,
+    firstGroup: at * each,
+  }));
+}
+
+/** WGSL: the workgroup's number among all of the kernel's. */
+function flatGroup(slices: Slices, place: string): string {
+  const [{ workgroups: [across = 1, down = 1] = [] } = {}] = slices;
+  if (slices.length > 1) return `${place}.x + first_group`;
+  return down === 1 ? `${place}.x` : `${place}.y * ${across}u + ${place}.x`;
+}
+
+const coversExactly = (slices: Slices, count: number): boolean =>
+  slices.reduce((sum, { workgroups: [x, y] }) => sum + x * y, 0) === count;
+
+function items(module: Module, count: number, traits: DeviceTraits, wanted: number): Written {
   const rounds = traits.software && count >= LONG ? ROUNDS : 1;
   const threads = Math.ceil(count / rounds);
-  const grid = gridOf(Math.ceil(threads / WORKGROUP));
+  const slices = gridOf(Math.ceil(threads / WORKGROUP), wanted);
   const calls = Array.from({ length: rounds }, (_, round) => {
     const index = round === 0 ? 'thread' : `thread + ${round * threads}`;
     const whole = (round + 1) * threads <= count;
     return whole ? `  item(${index});` : `  if (${index} < ${count}) { item(${index}); }`;
   });
-  const flat = grid[1] === 1 ? 'id.x' : `id.y * ${grid[0] * WORKGROUP}u + id.x`;
-  const main = `@compute @workgroup_size(${WORKGROUP}) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let thread = i32(${flat});
+  const main = `@compute @workgroup_size(${WORKGROUP}) fn main(@builtin(workgroup_id) place: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let thread = i32((${flatGroup(slices, 'place')}) * ${WORKGROUP}u + local);
   if (thread >= ${threads}) { return; }
 ${calls.join('\n')}
 }`;
-  return { code: module.text(main), workgroups: grid, workgroupSize: WORKGROUP };
+  return { code: module.text(main), slices, workgroupSize: WORKGROUP };
 }

@@ -46,7 +46,7 @@ export class Pipelines {
 
   /** @throws AppError `engine/gpu` with the kernel's name where the device refuses it */
   compile(plan: StepPlan, kernel: PlannedDispatch): Promise<GPUComputePipeline> {
-    const key = `${plan.buffers.length} ${kernel.writesState}\n${kernel.code}`;
+    const key = `${plan.buffers.length} ${kernel.writesState} ${kernel.firstGroup}\n${kernel.code}`;
     const known = this.#pipelines.get(key);
     // Asked for last, kept longest.
     if (known) this.#pipelines.delete(key);
@@ -67,7 +67,13 @@ export class Pipelines {
       const pipeline = await device.createComputePipelineAsync({
         label: kernel.label,
         layout: this.layouts(plan, kernel.writesState).pipeline,
-        compute: { module, entryPoint: 'main' },
+        compute: {
+          module,
+          entryPoint: 'main',
+          ...(kernel.firstGroup !== undefined && {
+            constants: { first_group: kernel.firstGroup },
+          }),
+        },
       });
       await refusal;
       return pipeline;

@@ -98,7 +98,8 @@ export function sumsInRegisters(
   variant: RegisterVariant,
   tile = tileOf(sums, variant, plan.traits),
 ): DeviceTensor {
-  const { label, inputs, output, rows, columns, batch, parts = 1 } = sums;
+  const { label, inputs, output, rows, columns, batch, parts = 1, length } = sums;
+  const work = batch * parts * rows * columns * length;
   const lanes = variant === 'quads' ? 4 : 1;
   const [height, width] = [tile.high * lanes, tile.wide * lanes];
   const across = Math.ceil(columns / width);
@@ -111,7 +112,7 @@ export function sumsInRegisters(
 ${tileBody(sums, tile, variant)}`;
   if (variant === 'direct') {
     const items = { items: tiles, body: `  let tile = index;\n${body}` };
-    return only(plan.kernel({ label, inputs, outputs: [output], ...items }));
+    return only(plan.kernel({ label, inputs, outputs: [output], work, ...items }));
   }
   const perGroup = [8, 4, 2].find((size) => tiles % size === 0 && tiles / size >= 32) ?? 1;
   return only(
@@ -119,6 +120,7 @@ ${tileBody(sums, tile, variant)}`;
       label,
       inputs,
       outputs: [output],
+      work,
       subgroups: true,
       workgroups: { count: tiles / perGroup, size: 4 * perGroup },
       body: `  let lane = local % 4;

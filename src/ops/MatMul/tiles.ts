@@ -45,6 +45,7 @@ export function sumsInTiles(plan: PlanBuilder, sums: Sums, lines: 32 | 64): Devi
       label,
       inputs,
       outputs: [output],
+      work: batch * parts * rows * columns * length,
       workgroups: { count: batch * parts * down * across, size: THREADS },
       declarations: `var<workgroup> rows_here: array<vec4<${type}>, ${DEPTH * pitch}>;
 var<workgroup> columns_here: array<vec4<${type}>, ${DEPTH * pitch}>;`,

@@ -19,11 +19,12 @@ export function attentionBackward(
   inputs: readonly DeviceTensor[],
   outputs: readonly StaticType[],
 ): readonly DeviceTensor[] {
-  const { batch, queryHeads, heads } = of;
+  const { batch, queryHeads, heads, queries, keys, size, valueSize } = of;
+  const work = 2 * batch * queryHeads * queries * keys * (size + valueSize);
   const tile = chooseTile(plan, 'AttentionGrad', of, floatsOf(of));
   const the = direction(of, side);
   const parts = batch * (side === 'queries' ? queryHeads : heads);
-  const common = { label: the.label, inputs, outputs };
+  const common = { label: the.label, inputs, outputs, work };
   if (tile === undefined) {
     return plan.kernel({
       ...common,

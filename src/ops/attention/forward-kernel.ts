@@ -43,9 +43,10 @@ export function attentionForward(
   inputs: readonly DeviceTensor[],
   outputs: readonly StaticType[],
 ): readonly DeviceTensor[] {
-  const { batch, queryHeads, queries } = of;
+  const { batch, queryHeads, queries, keys, size, valueSize } = of;
+  const work = batch * queryHeads * queries * keys * (size + valueSize);
   const tile = chooseTile(plan, 'Attention', of, floatsOf(of));
-  const common = { label: 'Attention', inputs, outputs };
+  const common = { label: 'Attention', inputs, outputs, work };
   const sums = outputs.length > 1;
   if (tile === undefined) {
     return plan.kernel({

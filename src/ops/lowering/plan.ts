@@ -73,6 +73,8 @@ export interface KernelSpec {
   };
   /** Uses `subgroup…` and `quad…` functions; only where the traits have them. */
   readonly subgroups?: boolean;
+  /** Multiply-adds of all of it, where they are many more than the elements read and written. */
+  readonly work?: number;
   /** At module level: `var<workgroup>` memory, functions of this kernel. */
   readonly declarations?: string;
   /** Inputs of which each element is read about once: their producers may be computed in place. */
