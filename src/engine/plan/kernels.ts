@@ -86,6 +86,7 @@ export type Variants = (family: string, sizes: readonly number[]) => string | un
 
 export class KernelList implements PlanBuilder {
   readonly traits: DeviceTraits;
+  readonly halfFactors: boolean;
   readonly values: PlanValue[] = [];
   readonly kernels: PlanKernel[] = [];
   readonly choices: Choice[] = [];
@@ -93,8 +94,9 @@ export class KernelList implements PlanBuilder {
   /** Whose work is being added. */
   node = '';
 
-  constructor(traits: DeviceTraits, variants: Variants = () => undefined) {
+  constructor(traits: DeviceTraits, variants: Variants = () => undefined, halfFactors = false) {
     this.traits = traits;
+    this.halfFactors = halfFactors;
     this.#variants = variants;
   }
 

@@ -44,7 +44,8 @@ export function lower({ graph, state, options, traits, variants }: PlanRequest):
   );
   const nodes = nodesFor(computed, wanted);
   invariant(!nodes.slice(0, -1).some(isOptimiser), 'The optimiser must be the last node.');
-  const list = new KernelList(traits, variants);
+  const halfFactors = traits.float16 && options.precision === 'float16';
+  const list = new KernelList(traits, variants, halfFactors);
   const tensors = new Map<string, DeviceTensor>();
   const inputs = new Set(graph.inputs.map(({ name }) => name));
   const producers = new Map(

@@ -212,12 +212,13 @@ ${lets === '' ? '' : `${lets}\n`}  return ${result};
         const access = writable ? 'read_write' : 'read';
         return `@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<${element}, ${count}>;`;
       });
-    const halves = this.#layout.buffers.some(
+    const stored = this.#layout.buffers.some(
       ({ name, holds }) => holds === 'float16' && this.#buffers.has(name),
     );
-    const enables = `${halves ? 'enable f16;\n' : ''}${subgroups ? 'enable subgroups;\n' : ''}`;
     const sliced = main.includes('first_group') ? 'override first_group: u32 = 0u;\n' : '';
     const code = `${sliced}${functions}\n${main}`;
+    const halves = stored || /\bf16\b/.test(code);
+    const enables = `${halves ? 'enable f16;\n' : ''}${subgroups ? 'enable subgroups;\n' : ''}`;
     return `${enables}${declarations.join('\n')}\n${functionsIn(code)}\n${code}`;
   }
 }

@@ -96,6 +96,8 @@ export interface ColdSpec {
 
 export interface PlanBuilder {
   readonly traits: DeviceTraits;
+  /** Factors may be float16 where sums are float32: the run asked for it, and WGSL has the type. */
+  readonly halfFactors: boolean;
   pointwise(spec: PointwiseSpec): DeviceTensor;
   kernel(spec: KernelSpec): readonly DeviceTensor[];
   cold(spec: ColdSpec): readonly DeviceTensor[];
