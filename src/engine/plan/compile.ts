@@ -27,7 +27,7 @@ export function planStep(request: PlanRequest): StepPlan {
   const kept = keptValues(fused, wanted);
   const homes = new Homes(request, lowered, fused, kept);
   const limit = Math.floor(request.bindingBytes / 4);
-  const halves = halvesOf(fused, kept, homes.elsewhere, request);
+  const halves = halvesOf(fused, kept, wanted, homes.elsewhere, request);
   const memory = planMemory(fused, wanted, homes.elsewhere, limit, halves);
   const layout = homes.layout(memory);
   const kernels: PlannedKernel[] = [];
@@ -54,22 +54,32 @@ export function planStep(request: PlanRequest): StepPlan {
   };
 }
 
-/** Values that are stored as float16: what operators give each other, but for what an update or tfjs reads. */
+/**
+ * Values that are stored as float16: what operators give each other, but for what leaves the step, and what an update,
+ * a new State entry (sums of gradients) or tfjs is made from.
+ */
 function halvesOf(
-  { groups, values }: Fused,
+  fused: Fused,
   kept: ReadonlySet<number>,
+  wanted: ReadonlySet<number>,
   elsewhere: ReadonlySet<number>,
   { options }: PlanRequest,
 ): ReadonlySet<number> {
   if (options.precision !== 'float16') return new Set();
+  const { groups, values } = fused;
   const whole = new Set(
     groups.flatMap(({ core }) =>
       core && core.kind !== 'core' ? [...core.inputs, ...core.outputs] : [],
     ),
   );
+  for (const group of groups) {
+    if (!madeIn(group).some((value) => wanted.has(value))) continue;
+    for (const [value, same] of groupReads(group, fused)) if (same) whole.add(value);
+  }
   return new Set(
     [...kept].filter(
-      (value) => values[value]?.halves && !elsewhere.has(value) && !whole.has(value),
+      (value) =>
+        values[value]?.halves && !wanted.has(value) && !elsewhere.has(value) && !whole.has(value),
     ),
   );
 }

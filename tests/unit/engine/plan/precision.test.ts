@@ -1,5 +1,6 @@
 /** What a plan makes of `precision: float16`, with and without the type in WGSL. */
 import { describe, expect, it } from 'vitest';
+import { GraphBuilder } from '../../../../src/onnx/builder';
 import { BUDGET_MODELS, trainingOf } from '../../../../bench/models';
 import { planStep } from '../../../../src/engine/plan/compile';
 import { USUAL_TRAITS } from '../../../../src/engine/plan/estimate';
@@ -45,4 +46,33 @@ describe('the budget GPT', () => {
     const update = codes.at(-1) ?? '';
     expect(update).not.toMatch(/f16|half0/);
   });
+});
+
+it('keeps what leaves the step whole, also where it must be copied', () => {
+  const builder = new GraphBuilder('sums');
+  const size = 2048;
+  const sum = builder.input('sum', 'float32', [size]);
+  const x = builder.input('x', 'float32', [size]);
+  const next = builder.node('Add', [sum, builder.node('Exp', [x])]);
+  builder.node('Neg', [next], {}, { outputs: ['next'] });
+  // The old sum is read once more, at other places, so the new one cannot lie there at once.
+  builder.node('ReduceMax', [builder.node('Mul', [sum, 'next'])], {}, { outputs: ['largest'] });
+  builder.output('next', 'float32', [size]);
+  builder.output('largest', 'float32', [1]);
+  const { kernels } = planStep({
+    graph: builder.build(),
+    state: new StateLayout([{ name: 'sum', dims: [size] }]),
+    options: {
+      updates: new Map([['sum', 'next']]),
+      outputs: ['largest'],
+      precision: 'float16',
+    },
+    traits: USUAL_TRAITS,
+    bindingBytes: Infinity,
+  });
+  const copy = kernels.find(({ label }) => label === 'Copy');
+  expect(copy).toBeDefined();
+  for (const kernel of kernels) {
+    if (kernel.kind === 'dispatch') expect(kernel.code).not.toContain('half0');
+  }
 });
