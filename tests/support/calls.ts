@@ -52,13 +52,18 @@ export function uniform(
   return { dtype: 'float32', dims, data };
 }
 
-/** Float argument whose values are all at least 0.1 apart: no ties, and none appear under a small shift. */
-export function distinct(random: () => number, dims: readonly number[]): Argument {
+/**
+ * Float argument whose values are all at least 0.1 apart: no ties, and none appear under a small shift. Arguments
+ * of one call that meet each other take offsets half a step (0.0625) apart.
+ */
+export function distinct(random: () => number, dims: readonly number[], offset = 0.03): Argument {
   const size = sizeOf(dims);
   const order = Array.from({ length: size }, (_, index) => ({ index, key: random() }));
   order.sort((a, b) => a.key - b.key);
   const data = new Float64Array(size);
-  order.forEach(({ index }, rank) => (data[index] = Math.fround((rank - size / 2) * 0.125 + 0.03)));
+  order.forEach(
+    ({ index }, rank) => (data[index] = Math.fround((rank - size / 2) * 0.125 + offset)),
+  );
   return { dtype: 'float32', dims, data };
 }
 

@@ -157,7 +157,7 @@ describe('scattering', () => {
           inputs: [
             reduction === 'mul' ? uniform(random, dims, 0.5, 2) : distinct(random, dims),
             places,
-            uniform(random, wide, 0.5, 2),
+            reduction === 'mul' ? uniform(random, wide, 0.5, 2) : distinct(random, wide, 0.0925),
           ],
           attributes: { axis: attr.int(axis), reduction: attr.string(reduction) },
         });
@@ -184,12 +184,15 @@ describe('scattering', () => {
           }
           return tuple;
         });
+        const updated = [count, ...dims.slice(width)];
         await check({
           op: 'ScatterND',
           inputs: [
             reduction === 'mul' ? uniform(random, dims, 0.5, 2) : distinct(random, dims),
             given('int64', [count, width], tuples.flat()),
-            uniform(random, [count, ...dims.slice(width)], 0.5, 2),
+            reduction === 'mul'
+              ? uniform(random, updated, 0.5, 2)
+              : distinct(random, updated, 0.0925),
           ],
           attributes: { reduction: attr.string(reduction) },
         });
