@@ -9,7 +9,10 @@ const seed = chosen === 'random' ? Math.trunc(Math.random() * 2 ** 31) : Number(
 
 export default defineConfig({
   publicDir: 'static',
-  define: { SEED_OF_PROPERTIES: JSON.stringify(seed) },
+  define: {
+    SEED_OF_PROPERTIES: JSON.stringify(seed),
+    MANY_ROUNDS: JSON.stringify(process.env.TERRARIUM_ROUNDS === 'many'),
+  },
   test: {
     setupFiles: ['tests/support/seed.ts'],
     projects: [
@@ -34,6 +37,28 @@ export default defineConfig({
           environment: 'node',
           include: ['tests/e2e/**/*.test.ts'],
           testTimeout: 240_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'faults',
+          environment: 'node',
+          include: ['tests/faults/*.test.ts'],
+          testTimeout: 240_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'deep-faults',
+          environment: 'node',
+          include: ['tests/faults/deep/*.test.ts'],
+          testTimeout: 1_800_000,
           hookTimeout: 60_000,
           fileParallelism: false,
         },

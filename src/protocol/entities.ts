@@ -26,6 +26,8 @@ export interface ChunkRef {
   readonly sha256: string;
   readonly storageKey: string;
   readonly bytes: number;
+  /** What is too large for one record lies in these, end to end; then nothing lies at `storageKey` itself. */
+  readonly parts?: readonly ChunkRef[];
 }
 
 /** Where a stored column's values lie: one little-endian array over the chunks, in row order. */

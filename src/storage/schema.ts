@@ -9,6 +9,7 @@ import { AppError } from '../core/errors';
 import type {
   Checkpoint,
   ChunkRef,
+  DataSource,
   DatasetVersion,
   Evaluation,
   Id,
@@ -18,9 +19,10 @@ import type {
   Timestamp,
 } from '../protocol/entities';
 import type { PretrainedModel } from '../protocol/pretrained';
+import type { VaultRow } from '../protocol/vault';
 
 /** Raised with every change of a table; a store that finds a higher number on disk only reads. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 export type Slot = 'A' | 'B';
 
@@ -72,6 +74,33 @@ export interface FeatureInfoRow {
   readonly usedAt: Timestamp;
 }
 
+/** The journal of an import under way: what a crash leaves of it is offered again or discarded. */
+export interface ImportRow {
+  readonly id: Id;
+  readonly startedAt: Timestamp;
+  readonly source: DataSource;
+  /** Of the file, where it is known. */
+  readonly bytes: number | null;
+  /** Written so far, in order. */
+  readonly chunks: readonly ChunkRef[];
+  /** The locked project that it goes into. */
+  readonly into?: Id;
+}
+
+/** Counts the claims on a project: a transaction of a writer that was overtaken finds a higher number, and aborts. */
+export interface WriterRow {
+  readonly projectId: Id;
+  readonly epoch: number;
+  readonly since: Timestamp;
+}
+
+/** A record of a locked project: iv and ciphertext of its canonical JSON. `key` tells nothing about it. */
+export interface SealedRow {
+  readonly projectId: Id;
+  readonly key: string;
+  readonly bytes: ArrayBuffer;
+}
+
 export interface CoreDatabase extends Dexie {
   datasets: EntityTable<DatasetVersion, 'id'>;
   links: Table<DatasetLink, [Id, Id]>;
@@ -83,6 +112,11 @@ export interface CoreDatabase extends Dexie {
   settings: EntityTable<SettingRow, 'key'>;
   /** Since version 2. */
   pretrained: EntityTable<PretrainedModel, 'id'>;
+  /** These four since version 3. */
+  imports: EntityTable<ImportRow, 'id'>;
+  writers: EntityTable<WriterRow, 'projectId'>;
+  vaults: EntityTable<VaultRow, 'projectId'>;
+  sealed: Table<SealedRow, [Id, string]>;
 }
 
 export interface CacheDatabase extends Dexie {
@@ -108,14 +142,22 @@ export function createCoreDatabase(name: string, middleware?: StoreMiddleware): 
     evaluations: 'id, projectId',
     settings: 'key',
   });
-  core.version(SCHEMA_VERSION).stores({ pretrained: 'id' });
+  core.version(2).stores({ pretrained: 'id' });
+  core.version(SCHEMA_VERSION).stores({
+    imports: 'id',
+    writers: 'projectId',
+    vaults: 'projectId',
+    sealed: '[projectId+key], projectId',
+  });
   return core;
 }
 
 export function createCacheDatabase(name: string, middleware?: StoreMiddleware): CacheDatabase {
   const cache = connection(`${name}-cache`, 'relaxed', middleware) as CacheDatabase;
   cache.version(1).stores({ chunks: 'storageKey', chunkInfo: 'storageKey' });
-  cache.version(SCHEMA_VERSION).stores({ features: 'key', featureInfo: 'key, usedAt' });
+  cache.version(2).stores({ features: 'key', featureInfo: 'key, usedAt' });
+  // Nothing new: both databases carry the same number.
+  cache.version(SCHEMA_VERSION).stores({});
   return cache;
 }
 

@@ -3,6 +3,7 @@ import * as Comlink from 'comlink';
 import { afterEach, expect, test } from 'vitest';
 import type { StoreApi } from '../../../src/protocol/api';
 import { installErrorCodec } from '../../../src/protocol/errors';
+import { SCHEMA_VERSION } from '../../../src/storage/schema';
 import {
   PREDICTIONS,
   bytesOf,
@@ -33,7 +34,7 @@ function start(): Comlink.Remote<StoreApi> {
 
 test('the worker keeps a project, and another worker may have a connection of its own', async () => {
   const store = start();
-  expect(await store.open()).toMatchObject({ version: 2, readOnly: false, interrupted: [] });
+  expect(await store.open()).toMatchObject({ version: SCHEMA_VERSION, readOnly: false, interrupted: [] });
   const bytes = bytesOf(1);
   const chunk = await store.putChunk(Comlink.transfer(bytes, [bytes]));
   expect(bytes.byteLength).toBe(0);
