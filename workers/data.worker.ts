@@ -1,5 +1,6 @@
 /** Entry of the data worker: brings src/data its store, its disposable parsers and the sample files. */
 import '../src/core/trusted-types';
+import '../src/core/glass';
 import * as Comlink from 'comlink';
 import { AppError } from '../src/core/errors';
 import { createDataApi } from '../src/data/api';

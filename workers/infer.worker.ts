@@ -1,5 +1,6 @@
 /** Entry of the infer worker: wires the store's port, the runtime and the CSV writer into createInferApi. */
 import '../src/core/trusted-types';
+import '../src/core/glass';
 import * as Comlink from 'comlink';
 import { AppError } from '../src/core/errors';
 import { writeCsv } from '../src/core/csv-write';

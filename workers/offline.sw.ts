@@ -2,9 +2,11 @@
  * The service worker: makes the studio work with the network off, and gives it the security headers on hosts
  * that cannot set any. A small shell is saved when it installs; the rest (engine, samples) on the page's
  * request, with progress. Every file is checked against the hash of the build before it is kept. A new build
- * waits until the page asks for it, so a training run is never interrupted.
+ * waits until the page asks for it, so a training run is never interrupted; and the files of the build before
+ * stay until no page of it is left, because such a page may still load its parts.
  */
 /// <reference lib="webworker" />
+import '../src/core/glass';
 import security from '../src/core/security-headers.json';
 import type { OfflineCommand, OfflineMessage } from '../src/protocol/offline';
 
@@ -44,20 +46,14 @@ self.addEventListener('install', (event) => {
 });
 
 self.addEventListener('activate', (event) => {
-  event.waitUntil(
-    (async () => {
-      for (const name of await caches.keys()) {
-        if (name.startsWith(PREFIX) && name !== cacheName) await caches.delete(name);
-      }
-      await self.clients.claim();
-    })(),
-  );
+  event.waitUntil(self.clients.claim());
 });
 
 self.addEventListener('message', (event) => {
   const command = event.data as OfflineCommand;
   if (command.type === 'take-over') event.waitUntil(self.skipWaiting());
-  if (command.type === 'report') event.waitUntil(report());
+  if (command.type === 'report')
+    event.waitUntil(Promise.all([report(), forgetOlder(command.entry)]));
   if (command.type === 'save') event.waitUntil(saveAll(() => true, true));
 });
 
@@ -74,7 +70,7 @@ self.addEventListener('fetch', (event) => {
 
 async function answer(address: string, request: Request, event: FetchEvent): Promise<Response> {
   const cache = await caches.open(cacheName);
-  const saved = await cache.match(address);
+  const saved = (await cache.match(address)) ?? (await keptForOlderPages(address));
   if (saved) return saved;
   const response = await fetch(request);
   const file = files.get(address);
@@ -86,6 +82,27 @@ async function answer(address: string, request: Request, event: FetchEvent): Pro
     ),
   );
   return withHeaders(response);
+}
+
+/** Names of scripts and engines carry their hash, so what an older build calls so is what its pages mean. */
+async function keptForOlderPages(address: string): Promise<Response | undefined> {
+  if (files.has(address)) return undefined;
+  for (const name of await olderCaches()) {
+    const response = await (await caches.open(name)).match(address);
+    if (response) return response;
+  }
+  return undefined;
+}
+
+async function olderCaches(): Promise<string[]> {
+  return (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== cacheName);
+}
+
+/** Called by a page with its own script: once the only page is one of this build, nobody needs the older ones. */
+async function forgetOlder(entry: string): Promise<void> {
+  const pages = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
+  if (!files.has(entry) || pages.length > 1) return;
+  for (const name of await olderCaches()) await caches.delete(name);
 }
 
 /** A pretrained body: saved when it is first used, if its bytes are those that its manifest names. */
@@ -105,9 +122,7 @@ async function body(address: string, request: Request, event: FetchEvent): Promi
 /** Saves all files that `wanted` names and that are not saved yet; an unchanged file is taken from an older build. */
 async function saveAll(wanted: (file: SavedFile) => boolean, tellProgress = false): Promise<void> {
   const cache = await caches.open(cacheName);
-  const older = (await caches.keys()).filter(
-    (name) => name.startsWith(PREFIX) && name !== cacheName,
-  );
+  const older = await olderCaches();
   for (const [address, file] of files) {
     if (!wanted(file) || (await cache.match(address))) continue;
     try {

@@ -1,5 +1,6 @@
 /** One file's or folder's parser, thrown away afterwards: hostile files can harm nothing but this worker. */
 import '../src/core/trusted-types';
+import '../src/core/glass';
 import * as Comlink from 'comlink';
 import { installErrorCodec } from '../src/protocol/errors';
 import { createPictureParser } from '../src/data/pictures/decode';

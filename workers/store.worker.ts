@@ -1,5 +1,6 @@
 /** The store's worker: the only owner of the databases in a tab. Everything else is in src/storage. */
 import '../src/core/trusted-types';
+import '../src/core/glass';
 import * as Comlink from 'comlink';
 import type { StoreApi } from '../src/protocol/api';
 import { installErrorCodec } from '../src/protocol/errors';

@@ -1,5 +1,6 @@
 /** Entry of the train worker: wires the store's port, the recipe's compiler and the engines into createTrainApi. */
 import '../src/core/trusted-types';
+import '../src/core/glass';
 import * as Comlink from 'comlink';
 import { compileRecipe } from '../src/data/recipe/compile';
 import { installErrorCodec } from '../src/protocol/errors';

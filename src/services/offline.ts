@@ -14,6 +14,8 @@ type Listener = (status: OfflineStatus) => void;
 
 let status: OfflineStatus = { state: 'starting' };
 let waiting: ServiceWorker | null = null;
+/** The person of this tab asked for the newer version. */
+let wanted = false;
 const listeners = new Set<Listener>();
 const updateListeners = new Set<() => void>();
 
@@ -31,9 +33,12 @@ export function watchUpdate(listener: () => void): () => void {
   return () => updateListeners.delete(listener);
 }
 
-/** Lets the waiting version take over; the page reloads by itself when it has. */
+/** Lets the waiting version take over and reloads into it; where it has taken over already, reloads. */
 export function useUpdate(): void {
-  waiting?.postMessage({ type: 'take-over' } satisfies OfflineCommand);
+  wanted = true;
+  if (waiting?.state === 'installed') {
+    waiting.postMessage({ type: 'take-over' } satisfies OfflineCommand);
+  } else location.reload();
 }
 
 /**
@@ -52,7 +57,10 @@ export async function startOffline(): Promise<void> {
     receive(event.data),
   );
   container.addEventListener('controllerchange', () => {
-    if (hadController || (!crossOriginIsolated && untouched())) location.reload();
+    // Another tab, or the browser, may bring a newer version in at any moment: this page goes on with its own files,
+    // which the service worker keeps for it, until the person here asks.
+    if (wanted || (!hadController && !crossOriginIsolated && untouched())) location.reload();
+    else if (hadController) offer(container.controller);
     else askToSave(container.controller);
   });
   try {
@@ -66,7 +74,8 @@ export async function startOffline(): Promise<void> {
 }
 
 function askToSave(worker: ServiceWorker | null): void {
-  worker?.postMessage({ type: 'report' } satisfies OfflineCommand);
+  const entry = document.querySelector<HTMLScriptElement>('script[type="module"][src]')?.src ?? '';
+  worker?.postMessage({ type: 'report', entry } satisfies OfflineCommand);
   worker?.postMessage({ type: 'save' } satisfies OfflineCommand);
 }
 
@@ -80,18 +89,22 @@ function watchForUpdates(
   registration: ServiceWorkerRegistration,
   container: ServiceWorkerContainer,
 ): void {
-  const offer = (worker: ServiceWorker | null) => {
-    if (!worker || container.controller === null) return;
-    waiting = worker;
-    for (const listener of updateListeners) listener();
+  const offerIfNewer = (worker: ServiceWorker | null) => {
+    if (container.controller !== null) offer(worker);
   };
-  offer(registration.waiting);
+  offerIfNewer(registration.waiting);
   registration.addEventListener('updatefound', () => {
     const installing = registration.installing;
     installing?.addEventListener('statechange', () => {
-      if (installing.state === 'installed') offer(installing);
+      if (installing.state === 'installed') offerIfNewer(installing);
     });
   });
+}
+
+function offer(worker: ServiceWorker | null): void {
+  if (!worker) return;
+  waiting = worker;
+  for (const listener of updateListeners) listener();
 }
 
 /** Whether nobody has pressed a key or a button since the call. */

@@ -1,24 +1,20 @@
 /**
- * What the offline chip says: the service worker's own account, and how many requests this page made to other
+ * What the offline chip says: the service worker's own account, and how many requests the studio made to other
  * addresses, counted from the browser's record of loaded resources rather than taken on trust.
  */
+import { watchGlass, type GlassCount } from '../core/glass';
 import { useUpdate, watchOffline, watchUpdate, type OfflineStatus } from '../services/offline';
 
 export class Offline {
   #status = $state.raw<OfflineStatus>({ state: 'starting' });
-  #requestsOut = $state(0);
-  #refused = $state(0);
+  #glass = $state.raw<GlassCount>({ out: 0, refused: 0 });
   #updateReady = $state(false);
 
   /** Call once, at boot. */
   connect(): void {
     watchOffline((status) => (this.#status = status));
     watchUpdate(() => (this.#updateReady = true));
-    document.addEventListener('securitypolicyviolation', () => (this.#refused += 1));
-    if (!('PerformanceObserver' in globalThis)) return;
-    new PerformanceObserver((list) => {
-      for (const entry of list.getEntries()) if (leaves(entry.name)) this.#requestsOut += 1;
-    }).observe({ type: 'resource', buffered: true });
+    watchGlass((count) => (this.#glass = count));
   }
 
   get status(): OfflineStatus {
@@ -26,12 +22,12 @@ export class Offline {
   }
 
   get requestsOut(): number {
-    return this.#requestsOut;
+    return this.#glass.out;
   }
 
-  /** Things that the content policy stopped in this page since it opened. */
+  /** Things that the content policy stopped, in this page and in its workers, since it opened. */
   get refused(): number {
-    return this.#refused;
+    return this.#glass.refused;
   }
 
   /** A newer version waits; `update` reloads into it. */
@@ -42,9 +38,4 @@ export class Offline {
   update(): void {
     useUpdate();
   }
-}
-
-function leaves(address: string): boolean {
-  const url = new URL(address, location.href);
-  return url.protocol.startsWith('http') && url.origin !== location.origin;
 }
