@@ -7,22 +7,30 @@ import { AppError } from '../core/errors';
 import type { Graph, Node, Tensor } from './graph';
 import { subgraphsOf } from './subgraphs';
 
-/** What is seen from inside a subgraph: who makes a value. */
-type Known = ReadonlyMap<string, string>;
+/** What is seen from inside a subgraph: values made so far, and what is seen around it. */
+interface Known {
+  readonly own: ReadonlyMap<string, string>;
+  readonly outer: Known | null;
+}
+
+function sees(known: Known | null, name: string): boolean {
+  for (let at = known; at !== null; at = at.outer) if (at.own.has(name)) return true;
+  return false;
+}
 
 /** Throws the first broken rule as `onnx/…` with node, op, port, expected and found in `data`. */
 export function checkGraph(graph: Graph): void {
-  checkWithin(graph, new Map(), graph.opsets, false);
+  checkWithin(graph, null, graph.opsets, false);
 }
 
 function checkWithin(
   graph: Graph,
-  outer: Known,
+  outer: Known | null,
   opsets: ReadonlyMap<string, number>,
   isBody: boolean,
 ): void {
   const own = new Map<string, string>();
-  const isKnown = (name: string): boolean => own.has(name) || outer.has(name);
+  const isKnown = (name: string): boolean => own.has(name) || sees(outer, name);
   const define = (name: string, by: string, at: object = {}): void => {
     if (name === '') {
       throw new AppError('onnx/no-name', `${by} has no name.`, { by });
@@ -67,7 +75,7 @@ function checkWithin(
       if (input !== '' && !isKnown(input)) throw unknownInput(graph, node, port, input);
     }
     for (const body of subgraphsOf(node)) {
-      checkWithin(body, new Map([...outer, ...own]), opsets, true);
+      checkWithin(body, { own, outer }, opsets, true);
     }
     for (const [port, output] of node.outputs.entries()) {
       if (output === '') continue;

@@ -5,6 +5,7 @@
  */
 import { AppError } from '../core/errors';
 import type { Attribute, Graph, Node } from './graph';
+import { freshName } from './names';
 import { namedNodes, plainDomain, readAttribute, readNode, readOpset } from './read-graph';
 import type { ReadContext, SourceNode } from './read-graph';
 import { FUNCTION } from './schema';
@@ -16,6 +17,15 @@ const MAX_NODES = 200_000;
 
 /** Calls within calls; exporters make five or six. */
 const MAX_CALLS = 100;
+
+/** Graphs within graphs after writing out: functions may nest what each of them nests. */
+const MAX_DEPTH = 64;
+
+/** Inputs and outputs of nodes and calls after writing out. */
+const MAX_PORTS = 5_000_000;
+
+/** Characters of the names that writing out makes: a name goes in front of each name below it. */
+const MAX_CHARACTERS = 100_000_000;
 
 export interface ModelFunction {
   readonly name: string;
@@ -96,11 +106,27 @@ export function inlineFunctions(graph: Graph, functions: readonly ModelFunction[
   return { graph: inliner.run(), opsetOf: (node) => inliner.opsets.get(node) };
 }
 
+/** What nodes come to when they are written out. */
+interface Size {
+  nodes: number;
+  ports: number;
+  /** Graphs within graphs. */
+  depth: number;
+}
+
+function add(to: Size, { nodes, ports, depth }: Size, deeper: number): void {
+  to.nodes += nodes;
+  to.ports += ports;
+  to.depth = Math.max(to.depth, depth + deeper);
+}
+
 class Inliner {
   readonly opsets = new WeakMap<Node, number>();
   readonly #functions = new Map<string, ModelFunction>();
   readonly #domains: Map<string, number>;
   readonly #taken = new Set<string>();
+  readonly #untried = new Map<string, number>();
+  #characters = 0;
 
   constructor(
     readonly graph: Graph,
@@ -127,30 +153,37 @@ class Inliner {
 
   /** Counts before anything is written: each function once, however often it is called. */
   refuseTooMany(): void {
-    const counts = new Map<ModelFunction, number>();
+    const sizes = new Map<ModelFunction, Size>();
     const open = new Set<ModelFunction>();
-    const count = (nodes: readonly SourceNode[]): number => {
-      let total = 0;
+    const measure = (nodes: readonly SourceNode[], above: number): Size => {
+      const size = { nodes: 0, ports: 0, depth: 0 };
       for (const node of nodes) {
-        total++;
-        for (const body of subgraphsOf(node)) total += count(body.nodes);
+        size.nodes++;
+        size.ports += node.inputs.length + node.outputs.length;
+        for (const body of subgraphsOf(node)) add(size, measure(body.nodes, above + 1), 1);
         const called = this.#functions.get(keyOf(node.domain, node.op, node.overload ?? ''));
         if (!called) continue;
         if (open.has(called)) throw callsItself(node);
-        if (open.size >= MAX_CALLS) throw tooDeep(node);
+        // Before it is followed: measuring must not nest deeper than what it measures may.
+        if (open.size >= MAX_CALLS || above > MAX_DEPTH) throw tooDeep(node);
         open.add(called);
-        const own = counts.get(called) ?? count(called.nodes);
+        const own = sizes.get(called) ?? measure(called.nodes, above);
         open.delete(called);
-        counts.set(called, own);
-        total += own;
+        sizes.set(called, own);
+        add(size, own, 0);
+        size.ports += called.inputs.length + called.outputs.length + called.opsets.size;
+        if (above + size.depth > MAX_DEPTH) throw tooDeep(node);
       }
-      return total;
+      return size;
     };
-    if (count(this.graph.nodes) > MAX_NODES) {
+    const { nodes, ports } = measure(this.graph.nodes, 0);
+    const [count, what, limit] =
+      nodes > MAX_NODES ? [nodes, 'nodes', MAX_NODES] : [ports, 'inputs and outputs', MAX_PORTS];
+    if (count > limit) {
       throw new AppError(
         'onnx/too-large',
-        `The functions of this model come to more than ${MAX_NODES} nodes when they are written out, more than any model that runs here.`,
-        { limit: MAX_NODES },
+        `The functions of this model come to more than ${limit} ${what} when they are written out, more than any model that runs here.`,
+        { limit },
       );
     }
   }
@@ -166,9 +199,15 @@ class Inliner {
   }
 
   #fresh(stem: string): string {
-    let name = stem;
-    for (let index = 1; this.#taken.has(name); index++) name = `${stem}_${index}`;
-    this.#taken.add(name);
+    const name = freshName(stem, this.#taken, this.#untried);
+    this.#characters += name.length;
+    if (this.#characters > MAX_CHARACTERS) {
+      throw new AppError(
+        'onnx/too-large',
+        `The names in this model come to more than ${MAX_CHARACTERS} characters when its functions are written out, more than in any model that runs here.`,
+        { limit: MAX_CHARACTERS },
+      );
+    }
     return name;
   }
 
@@ -284,7 +323,7 @@ function callsItself({ name, op }: Node): AppError {
 function tooDeep({ name, op }: Node): AppError {
   return new AppError(
     'onnx/too-deep',
-    `The functions of this model call one another more than ${MAX_CALLS} deep, at node "${name}" (${op}).`,
+    `The functions of this model call one another more than ${MAX_CALLS} deep, or nest more than ${MAX_DEPTH} graphs in one another, at node "${name}" (${op}).`,
     { node: name, op, limit: MAX_CALLS },
   );
 }

@@ -116,12 +116,17 @@ export function readGraph(reader: WireReader, context: ReadContext): Graph {
 export function namedNodes<T extends Node>(nodes: readonly T[]): T[] {
   const taken = new Set(nodes.map((node) => node.name));
   const used = new Set<string>();
+  // Numbers below these are taken: a hundred thousand nodes without names must not try them all again for each.
+  const untried = new Map<string, number>();
   return nodes.map((node) => {
     let { name } = node;
-    for (let index = 0; name === '' || used.has(name); index++) {
-      const candidate = `${node.name || node.op}_${index}`;
+    const stem = node.name || node.op;
+    let index = untried.get(stem) ?? 0;
+    for (; name === '' || used.has(name); index++) {
+      const candidate = `${stem}_${index}`;
       if (!taken.has(candidate)) name = candidate;
     }
+    untried.set(stem, index);
     used.add(name);
     taken.add(name);
     return name === node.name ? node : { ...node, name };

@@ -44,6 +44,9 @@ const TYPED_FIELD: Readonly<Record<NumericDType, readonly [field: number, elemen
   float8e8m0: [TENSOR.int32Data, WIRE.varint],
 };
 
+/** Bytes of weights that may lie elsewhere than in the file. */
+const MAX_COPIED = 2 ** 30;
+
 export interface TensorSource {
   /** Files that came along with the model. */
   readonly external: ExternalFiles;
@@ -179,6 +182,14 @@ export function readTensor(
   const found = parts.counts.get(field) ?? 0;
   if (found !== stored) throw wrongSize(what, dims, stored, found);
   source.cost.copied += expected;
+  // A byte in the file may stand for eight in memory.
+  if (source.cost.copied > MAX_COPIED) {
+    throw new AppError(
+      'onnx/too-large',
+      `${sentence(what)} brings the weights that the file keeps number by number to more than ${MAX_COPIED / 2 ** 20} MB. Export the model with raw data, as all newer exporters do.`,
+      { name, limit: MAX_COPIED },
+    );
+  }
   return { name, tensor: { dtype, dims, data: readTyped(reader.again(), dtype, stored) } };
 }
 

@@ -9,12 +9,23 @@ export const WIRE = { varint: 0, fixed64: 1, length: 2, fixed32: 5 } as const;
 
 /** Strings and messages one file may hold; far above real models, far below what would fill the memory. */
 const MAX_PARTS = 500_000;
+/** Fields of any kind: what is skipped costs time, too. */
+const MAX_FIELDS = 20_000_000;
+/** Numbers in lists (attributes, shapes), which take eight times the memory that they take in the file. */
+const MAX_LISTED = 20_000_000;
 const TWO_32 = 2 ** 32;
 /** INT64_MAX means "to the end" in ONNX; as a number it is 2^63, which the writer turns back. */
 export const INT64_LIMIT = 2 ** 63;
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
+
+/** What is left for the whole file; shared by all cursors over it. */
+export interface WireBudget {
+  parts: number;
+  fields: number;
+  listed: number;
+}
 
 /** A cursor over one message. `what` names the message in errors. */
 export class WireReader {
@@ -29,7 +40,11 @@ export class WireReader {
     readonly what: string,
     readonly start = 0,
     readonly end = bytes.length,
-    private readonly budget = { parts: MAX_PARTS },
+    private readonly budget: WireBudget = {
+      parts: MAX_PARTS,
+      fields: MAX_FIELDS,
+      listed: MAX_LISTED,
+    },
   ) {
     this.#position = start;
   }
@@ -42,6 +57,7 @@ export class WireReader {
   /** Reads the next tag into `field` and `wire`; false at the end of the message. */
   next(): boolean {
     if (this.#position >= this.end) return false;
+    if (--this.budget.fields < 0) throw tooLarge(`${MAX_FIELDS} fields`, MAX_FIELDS);
     const tag = this.#unsigned();
     this.field = Math.floor(tag / 8);
     this.wire = tag % 8;
@@ -116,20 +132,28 @@ export class WireReader {
   /** Appends the elements of a repeated integer, packed or not. */
   ints(to: number[]): void {
     if (this.wire !== WIRE.length) {
+      this.#list();
       to.push(this.int());
       return;
     }
     const inner = this.#inner();
-    while (inner.#position < inner.end) to.push(inner.#signed());
+    while (inner.#position < inner.end) {
+      this.#list();
+      to.push(inner.#signed());
+    }
   }
 
   floats(to: number[]): void {
     if (this.wire !== WIRE.length) {
+      this.#list();
       to.push(this.float());
       return;
     }
     const inner = this.#inner();
-    while (inner.#position < inner.end) to.push(inner.#view(4).getFloat32(0, true));
+    while (inner.#position < inner.end) {
+      this.#list();
+      to.push(inner.#view(4).getFloat32(0, true));
+    }
   }
 
   /** How many elements this repeated scalar field holds, packed or not; moves past it. */
@@ -250,14 +274,20 @@ export class WireReader {
   }
 
   #spend(): void {
-    if (--this.budget.parts < 0) {
-      throw new AppError(
-        'onnx/too-large',
-        `The ONNX file has more than ${MAX_PARTS} parts, more than any model that runs here.`,
-        { limit: MAX_PARTS },
-      );
-    }
+    if (--this.budget.parts < 0) throw tooLarge(`${MAX_PARTS} parts`, MAX_PARTS);
   }
+
+  #list(): void {
+    if (--this.budget.listed < 0) throw tooLarge(`${MAX_LISTED} numbers in lists`, MAX_LISTED);
+  }
+}
+
+function tooLarge(what: string, limit: number): AppError {
+  return new AppError(
+    'onnx/too-large',
+    `The ONNX file has more than ${what}, more than any model that runs here.`,
+    { limit },
+  );
 }
 
 /** One message being written. Large payloads stay views until `finish` copies everything once. */

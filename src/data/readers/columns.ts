@@ -67,6 +67,7 @@ export class ColumnBuilder {
   #numbers = new Growing((length) => new Float64Array(length));
   readonly #codes = new Growing((length) => new Int32Array(length));
   readonly #dictionary = new Map<string, number>();
+  #characters = 0;
 
   constructor(name: string, guess: ColumnGuess) {
     this.name = name;
@@ -75,6 +76,11 @@ export class ColumnBuilder {
 
   get missing(): number {
     return this.#missing;
+  }
+
+  /** Characters of its different texts. */
+  get characters(): number {
+    return this.#characters;
   }
 
   push(cell: string): void {
@@ -138,6 +144,7 @@ export class ColumnBuilder {
     const known = this.#dictionary.get(text);
     if (known !== undefined) return known;
     const code = this.#dictionary.size;
+    this.#characters += text.length;
     // A slice keeps the whole megabyte it was cut from alive; this copy keeps only itself.
     this.#dictionary.set(` ${text}`.slice(1), code);
     return code;

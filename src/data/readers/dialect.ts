@@ -25,6 +25,8 @@ export interface Dialect {
 }
 
 const SAMPLE_ROWS = 2000;
+/** Rows times columns that are judged: a wide header over thousands of short rows is not looked at whole. */
+const SAMPLE_CELLS = 400_000;
 
 class EnoughRows extends Error {}
 
@@ -35,10 +37,11 @@ export function guessDialect(sample: string, whole: boolean): Dialect {
   const named = DELIMITERS.find((delimiter) => delimiter === separator?.[1]);
   const delimiter = named ?? bestDelimiter(text, whole);
   const rows = sampleRows(text, delimiter, whole);
-  const [first, ...body] = rows;
+  const [first, ...below] = rows;
   if (first === undefined) throw noRows(text, delimiter, whole);
+  const body = below.slice(0, Math.max(20, Math.floor(SAMPLE_CELLS / first.length)));
   const header = hasHeader(first, body);
-  const data = header ? body : rows;
+  const data = header ? body : [first, ...body];
   const width = first.length;
   const format = fileFormat(data, width, delimiter);
   const columns = Array.from({ length: width }, (_, column) => guessColumn(data, column, format));
@@ -174,13 +177,22 @@ function guessColumn(
   return fits(rows, column, other) ? other : 'text';
 }
 
-/** Empty names become `column 3`, repeated ones `name (2)`. */
+/** Questionnaires put whole questions over their columns; what is longer is a row of text. */
+const LONGEST_NAME = 500;
+
+/** Empty names become `column 3`, repeated ones `name (2)`, very long ones are cut. */
 export function uniqueNames(cells: readonly string[]): string[] {
   const taken = new Set<string>();
+  // Copies below these are taken: ten thousand equal names must not try them all again for each.
+  const copies = new Map<string, number>();
   return cells.map((cell, index) => {
-    const wanted = cell.trim() === '' ? `column ${index + 1}` : cell.trim();
+    const given = cell.trim();
+    const short = given.length > LONGEST_NAME ? `${given.slice(0, LONGEST_NAME)}…` : given;
+    const wanted = short === '' ? `column ${index + 1}` : short;
+    let copy = copies.get(wanted) ?? 2;
     let name = wanted;
-    for (let copy = 2; taken.has(name); copy++) name = `${wanted} (${copy})`;
+    for (; taken.has(name); copy++) name = `${wanted} (${copy})`;
+    copies.set(wanted, copy);
     taken.add(name);
     return name;
   });

@@ -5,6 +5,10 @@ export interface ReadLimits {
   readonly rows: number;
   /** Characters in one cell. */
   readonly cell: number;
+  /** Cells of a table: each is kept as a number or a code, and short rows have as many as the header. */
+  readonly cells: number;
+  /** Characters kept as text: of all different cells of a table, of all cells of a file to predict. */
+  readonly text: number;
   /** Cells that are kept as text at once (prediction keeps the whole file). */
   readonly textCells: number;
   readonly milliseconds: number;
@@ -15,6 +19,8 @@ export const READ_LIMITS: ReadLimits = {
   columns: 10_000,
   rows: 5_000_000,
   cell: 1_000_000,
+  cells: 128 * 1024 ** 2,
+  text: 256 * 1024 ** 2,
   textCells: 20_000_000,
   milliseconds: 10 * 60_000,
 };

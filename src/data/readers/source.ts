@@ -53,14 +53,18 @@ export async function inspectSource(
   const bom = head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf;
   const zero = head.indexOf(0);
   if (zero >= 0) {
-    throw new AppError(
-      'data/not-text',
-      `This is a binary file (byte ${zero + 1} is zero), not a text table. Export the table as CSV, encoded as UTF-8.`,
-      { byte: zero },
-    );
+    throw binary(zero);
   }
   refuseMarkup(new TextDecoder('windows-1252').decode(head).replace(/^\u00ef\u00bb\u00bf/, ''));
   return { encoding: 'utf-8', bom };
+}
+
+function binary(byte: number): AppError {
+  return new AppError(
+    'data/not-text',
+    `This is a binary file (there is a zero byte at or after byte ${byte + 1}), not a text table. Export the table as CSV, encoded as UTF-8.`,
+    { byte },
+  );
 }
 
 function refuseMarkup(text: string): void {
@@ -89,7 +93,9 @@ export async function* decodedPieces(
   for (let start = 0; start < file.size; start += PIECE) {
     const end = Math.min(start + PIECE, file.size);
     const bytes = await readSlice(file, start, end);
-    yield decode(decoder, bytes, end < file.size);
+    const text = decode(decoder, bytes, end < file.size);
+    if (text.includes('\0')) throw binary(start);
+    yield text;
     onBytes(end);
   }
 }

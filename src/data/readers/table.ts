@@ -55,10 +55,20 @@ export async function parseTable(
         (name, index) => new ColumnBuilder(name, plan[index] ?? 'text'),
       );
       short = 0;
-      rows = await streamRows(file, encoding, dialect, limits, onProgress, (cells) => {
+      const most = Math.floor(limits.cells / columns.length);
+      let read = 0;
+      let text = 0;
+      rows = await streamRows(file, encoding, dialect, limits, onProgress, (cells, line) => {
+        if (++read > most) throw tooManyCellsInAll(line, most, columns.length);
         if (cells.length < columns.length) short++;
-        for (let index = 0; index < columns.length; index++)
-          columns[index]?.push(cells[index] ?? '');
+        for (let index = 0; index < columns.length; index++) {
+          const column = columns[index];
+          if (column === undefined) continue;
+          const before = column.characters;
+          column.push(cells[index] ?? '');
+          text += column.characters - before;
+        }
+        if (text > limits.text) throw tooMuchText(line, limits);
       });
       return columns;
     };
@@ -95,6 +105,7 @@ export async function parseCells(
     const dialect = await fileDialect(file, encoding);
     const width = dialect.names.length;
     const cells: string[][] = [];
+    let text = 0;
     await streamRows(file, encoding, dialect, limits, onProgress, (row, line) => {
       if ((cells.length + 1) * width > limits.textCells) {
         throw new AppError(
@@ -103,6 +114,8 @@ export async function parseCells(
           { line, limit: limits.textCells },
         );
       }
+      for (const cell of row) text += cell.length;
+      if (text > limits.text) throw tooMuchText(line, limits);
       while (row.length < width) row.push('');
       cells.push(row);
     });
@@ -200,6 +213,22 @@ async function streamRows(
     );
   }
   return rows;
+}
+
+function tooManyCellsInAll(line: number, most: number, columns: number): AppError {
+  return new AppError(
+    'data/too-many-rows',
+    `Line ${line}: a table with ${columns} columns can have ${most} rows here, because all of it is held in memory. Leave out columns, or take a sample of the rows.`,
+    { line, limit: most, columns },
+  );
+}
+
+function tooMuchText(line: number, { text }: ReadLimits): AppError {
+  return new AppError(
+    'data/too-much-text',
+    `Line ${line}: up to here the table holds more than ${Math.round(text / 1e6)} million characters of different text. Leave out columns of long text, or take a sample of the rows.`,
+    { line, limit: text },
+  );
 }
 
 function tooManyCells(

@@ -7,6 +7,7 @@ import type { NumericDType } from '../../core/dtype';
 import { isFloat } from '../../core/dtype';
 import { encodeNumbers } from '../../core/number-format';
 import { withOpsets } from '../functions';
+import { freshName } from '../names';
 import { INTERNAL_OPSET } from '../graph';
 import type { Attribute, Graph, Node, Tensor, TensorType } from '../graph';
 import { mapSubgraphs, readsOf, subgraphsOf } from '../subgraphs';
@@ -52,6 +53,7 @@ class Scope implements Omit<RuleContext, 'opset'> {
   readonly #types = new Map<string, TensorType>();
   readonly #made = new Map<string, Tensor>();
   readonly #constants = new Map<string, string>();
+  readonly #untried = new Map<string, number>();
   #read: Set<string> | undefined;
   #nodes: Node[] = [];
 
@@ -111,10 +113,7 @@ class Scope implements Omit<RuleContext, 'opset'> {
   }
 
   #fresh(stem: string): string {
-    let name = stem;
-    for (let index = 1; this.#taken.has(name); index++) name = `${stem}_${index}`;
-    this.#taken.add(name);
-    return name;
+    return freshName(stem, this.#taken, this.#untried);
   }
 
   constant(dtype: NumericDType, dims: readonly number[], values: readonly number[]): string {

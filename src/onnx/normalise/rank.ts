@@ -31,6 +31,8 @@ export function rankFrom(
     if (KEEPING.has(node.op)) return find(first);
     if (node.op === 'Reshape') return tensor(second)?.data.length;
     if (node.op === 'MatMul' || BROADCASTING.has(node.op)) {
+      // Each costs a step, so as many as there are steps is all that could be known.
+      if (node.inputs.length > MAX_STEPS) return undefined;
       const ranks = node.inputs.map(find);
       if (ranks.some((rank) => rank === undefined)) return undefined;
       const numbers = ranks.map((rank) => rank ?? 0);
