@@ -74,6 +74,17 @@ export interface StoreApi extends PretrainedStoreApi {
 
   createRun(run: Omit<Run, 'id' | 'number'>): Promise<Run>;
   updateRun(id: Id, change: Partial<Omit<Run, 'id' | 'projectId' | 'number'>>): Promise<Run>;
+  /**
+   * The end of a run: its model and its record in one transaction, so that neither is ever there without the other.
+   * A run that has ended with a model keeps it: the same call again changes nothing and answers with what is there.
+   */
+  finishRun(
+    id: Id,
+    change: RunEnd,
+    model: ModelDraft,
+    file: ArrayBuffer,
+    adapter?: ArrayBuffer | null,
+  ): Promise<{ readonly run: Run; readonly model: ModelVersion }>;
   getRun(id: Id): Promise<Run>;
   listRuns(projectId: Id): Promise<readonly Run[]>;
   /** Writes the other slot, then flips the pointer in a strict transaction. Buffers are transferred. */
@@ -89,10 +100,7 @@ export interface StoreApi extends PretrainedStoreApi {
   } | null>;
 
   putModel(
-    model: Omit<
-      ModelVersion,
-      'id' | 'number' | 'createdAt' | 'file' | 'adapter' | 'format' | 'trashedAt'
-    >,
+    model: ModelDraft,
     file: ArrayBuffer,
     adapter?: ArrayBuffer | null,
   ): Promise<ModelVersion>;
@@ -129,6 +137,18 @@ export interface StoreApi extends PretrainedStoreApi {
   /** Gives another worker its own connection to this store. The port is transferred. */
   connect(port: MessagePort): void;
 }
+
+export type ModelDraft = Omit<
+  ModelVersion,
+  'id' | 'number' | 'createdAt' | 'file' | 'adapter' | 'format' | 'trashedAt'
+>;
+
+/** What a run's record says at its end; the model's id is the store's to fill in. */
+export type RunEnd = Partial<
+  Omit<Run, 'id' | 'projectId' | 'number' | 'modelVersionId' | 'status'>
+> & {
+  readonly status: 'done' | 'stopped';
+};
 
 export interface StoreStatus {
   readonly version: number;

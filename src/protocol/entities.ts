@@ -294,11 +294,51 @@ export interface Run {
   /** Where gradients were accumulated: rows of a micro-batch, and whether batch norms saw no more than those. */
   readonly microBatch?: { readonly rows: number; readonly batchNorm: boolean };
   readonly skipped?: SkippedSteps;
+  /** What came between it and its end, in order: what was lost, and how it went on. */
+  readonly incidents?: readonly RunIncident[];
+  /** Where its numbers ran away: what was known at that step. */
+  readonly divergence?: Divergence;
   readonly modelVersionId: Id | null;
   readonly error: { readonly code: string; readonly message: string } | null;
 }
 
 export type ExecutorName = 'webgpu' | 'wasm' | 'reference';
+
+/** Something that befell a run, at the step that it had come to. */
+export type RunIncident = { readonly at: Timestamp; readonly step: number } & (
+  | {
+      readonly kind: 'device-lost' | 'worker-died' | 'disk-full' | 'room-again';
+      readonly reason: string;
+    }
+  /** Goes on from the checkpoint at `step`, which was made on `before`; `exact` where the arithmetic is the same. */
+  | {
+      readonly kind: 'resumed';
+      readonly executor: ExecutorName;
+      readonly planId: string;
+      readonly before: { readonly executor: ExecutorName; readonly planId: string };
+      readonly exact: boolean;
+    }
+  /** To another executor than it began on. */
+  | { readonly kind: 'moved'; readonly executor: ExecutorName; readonly reason: string }
+  /** Memory ran out: from here on batches go through the model in parts of so many rows. */
+  | { readonly kind: 'divided'; readonly rows: number; readonly reason: string }
+);
+
+/** What was known when a loss or a weight was no longer a finite number. */
+export interface Divergence {
+  readonly step: number;
+  /** Which was not finite: the loss of a step, weights, or the loss on the validation part. */
+  readonly what: 'loss' | 'weights' | 'validation';
+  readonly learningRate: number;
+  /** Of the last steps before it, oldest first. */
+  readonly gradNorms: readonly number[];
+  readonly clipNorm: number;
+  readonly precision: 'float32' | 'float16';
+  /** Columns whose values reach the model unscaled, and the largest of each. */
+  readonly unscaled: readonly { readonly column: string; readonly largest: number }[];
+  /** The epoch whose weights were kept; null where none was good. */
+  readonly keptEpoch: number | null;
+}
 
 /** Two-slot checkpoint: State, best State, and where the loop stood. */
 export interface Checkpoint {
@@ -309,6 +349,9 @@ export interface Checkpoint {
   readonly createdAt: Timestamp;
   readonly planId: string;
   readonly executor: ExecutorName;
+  /** What it is computed in, and rows that go through the model at once; absent in what was written before this was. */
+  readonly precision?: 'float32' | 'float16';
+  readonly rows?: number;
   /** Tensors in order, laid end to end as float32 in `state` (and `best`). */
   readonly tensors: readonly { readonly name: string; readonly dims: readonly number[] }[];
   readonly state: ChunkRef;

@@ -77,4 +77,6 @@ export interface SkippedSteps {
   readonly steps: readonly number[];
   /** By which the next step's loss is scaled; null in float32. */
   readonly lossScale: number | null;
+  /** How many of the last steps, without a good one between; 0 where absent. */
+  readonly inRow?: number;
 }

@@ -1,5 +1,5 @@
 /** Model versions: a number in the project, a stage, and the `.onnx` file as one chunk. */
-import type { StoreApi } from '../protocol/api';
+import type { ModelDraft, StoreApi } from '../protocol/api';
 import type { Id, ModelVersion, Stage } from '../protocol/entities';
 import type { StoreContext } from './context';
 import { found } from './errors';
@@ -21,32 +21,20 @@ export async function withModelId(record: Omit<ModelVersion, 'id'>): Promise<Mod
   return { ...record, id: await hashRecord(record) };
 }
 
-export function modelMethods(context: StoreContext): ModelMethods {
-  const { models, projects, runs, datasets, links } = context.core;
+/** Adds a model with what else belongs into its transaction: `beside` runs in it, after the model was added. */
+export type AddModel = (
+  draft: ModelDraft,
+  file: ArrayBuffer,
+  adapterFile: ArrayBuffer | null | undefined,
+  beside?: (model: ModelVersion) => Promise<void>,
+) => Promise<ModelVersion>;
+
+export function modelAdder(context: StoreContext): AddModel {
+  const { models, projects, runs, datasets, links, checkpoints } = context.core;
 
   async function nextNumber(projectId: Id): Promise<number> {
     const rows = await models.where({ projectId }).toArray();
     return 1 + Math.max(0, ...rows.map((row) => row.number));
-  }
-
-  /** Inside a transaction: a project has one champion, in the trash or out of it. */
-  async function retireChampions(projectId: Id): Promise<void> {
-    await models
-      .where({ projectId })
-      .filter((row) => row.stage === 'champion')
-      .modify({ stage: 'retired' satisfies Stage });
-  }
-
-  function change(id: Id, edit: (model: ModelVersion) => Partial<ModelVersion>) {
-    return context.write('the model', [models], async () => {
-      const model = found(await models.get(id), 'model', id);
-      const next = { ...model, ...edit(model) };
-      if (next.stage === 'champion' && model.stage !== 'champion') {
-        await retireChampions(model.projectId);
-      }
-      await models.put(next);
-      return next;
-    });
   }
 
   /** null when another writer took the number between reading it and here. */
@@ -57,40 +45,65 @@ export function modelMethods(context: StoreContext): ModelMethods {
     if (parentId !== null) found(await models.get(parentId), 'model', parentId);
     if ((await nextNumber(projectId)) !== model.number) return null;
     await context.link(projectId, model.datasetId);
-    if (model.stage === 'champion') await retireChampions(projectId);
+    if (model.stage === 'champion') await retireChampions(context, projectId);
     await models.add(model);
     return model;
   }
 
-  return {
-    async putModel(draft, file, adapterFile) {
-      context.assertWritable();
-      const ref = await context.chunks.put(file);
-      const adapter = adapterFile ? await context.chunks.put(adapterFile) : null;
-      const tables = [models, projects, runs, datasets, links];
-      for (;;) {
-        // The id covers the number, and hashing may not be awaited inside the transaction that adds it.
-        const number = await context.read('the models', [models], () =>
-          nextNumber(draft.projectId),
-        );
-        const model = await withModelId({
-          ...draft,
-          format: 1,
-          number,
-          createdAt: context.now(),
-          file: ref,
-          ...(adapter ? { adapter } : {}),
-          trashedAt: null,
-        });
-        const added = await context.publish(
-          'The model',
-          adapter ? [ref, adapter] : [ref],
-          tables,
-          () => add(model),
-        );
-        if (added) return added;
+  return async (draft, file, adapterFile, beside) => {
+    context.assertWritable();
+    const ref = await context.chunks.put(file);
+    const adapter = adapterFile ? await context.chunks.put(adapterFile) : null;
+    const tables = [models, projects, runs, datasets, links, ...(beside ? [checkpoints] : [])];
+    for (;;) {
+      // The id covers the number, and hashing may not be awaited inside the transaction that adds it.
+      const number = await context.read('the models', [models], () => nextNumber(draft.projectId));
+      const model = await withModelId({
+        ...draft,
+        format: 1,
+        number,
+        createdAt: context.now(),
+        file: ref,
+        ...(adapter ? { adapter } : {}),
+        trashedAt: null,
+      });
+      const refs = adapter ? [ref, adapter] : [ref];
+      const added = await context.publish('The model', refs, tables, async () => {
+        const done = await add(model);
+        if (done) await beside?.(done);
+        return done;
+      });
+      if (added) return added;
+    }
+  };
+}
+
+/** Inside a transaction: a project has one champion, in the trash or out of it. */
+async function retireChampions({ core }: StoreContext, projectId: Id): Promise<void> {
+  await core.models
+    .where({ projectId })
+    .filter((row) => row.stage === 'champion')
+    .modify({ stage: 'retired' satisfies Stage });
+}
+
+export function modelMethods(context: StoreContext): ModelMethods {
+  const addModel = modelAdder(context);
+  const { models } = context.core;
+
+  function change(id: Id, edit: (model: ModelVersion) => Partial<ModelVersion>) {
+    return context.write('the model', [models], async () => {
+      const model = found(await models.get(id), 'model', id);
+      const next = { ...model, ...edit(model) };
+      if (next.stage === 'champion' && model.stage !== 'champion') {
+        await retireChampions(context, model.projectId);
       }
-    },
+      await models.put(next);
+      return next;
+    });
+  }
+
+  return {
+    putModel: (draft, file, adapterFile) => addModel(draft, file, adapterFile),
 
     getModel: async (id) =>
       found(await context.read('the model', [models], () => models.get(id)), 'model', id),

@@ -10,7 +10,9 @@ import type {
   FittedRecipe,
   ModelVersion,
   Project,
+  Divergence,
   Run,
+  RunIncident,
   RunConfig,
 } from '../protocol/entities';
 import type { Bundle } from './bundle';
@@ -225,6 +227,36 @@ const runConfig: Schema<RunConfig> = v.strictObject({
   executor: choice,
 });
 
+const happened = { at: figure, step: count };
+const incident: Schema<RunIncident> = v.variant('kind', [
+  v.strictObject({
+    ...happened,
+    kind: v.picklist(['device-lost', 'worker-died', 'disk-full', 'room-again']),
+    reason: text,
+  }),
+  v.strictObject({
+    ...happened,
+    kind: v.literal('resumed'),
+    executor,
+    planId: text,
+    before: v.strictObject({ executor, planId: text }),
+    exact: v.boolean(),
+  }),
+  v.strictObject({ ...happened, kind: v.literal('moved'), executor, reason: text }),
+  v.strictObject({ ...happened, kind: v.literal('divided'), rows: count, reason: text }),
+]);
+
+const divergence: Schema<Divergence> = v.strictObject({
+  step: count,
+  what: v.picklist(['loss', 'weights', 'validation']),
+  learningRate: figure,
+  gradNorms: v.array(measured),
+  clipNorm: figure,
+  precision,
+  unscaled: v.array(v.strictObject({ column: text, largest: figure })),
+  keptEpoch: v.nullable(count),
+});
+
 const run: Schema<Run> = v.strictObject({
   id,
   projectId: id,
@@ -274,8 +306,15 @@ const run: Schema<Run> = v.strictObject({
   precision: v.optional(precision),
   microBatch: v.optional(v.strictObject({ rows: count, batchNorm: v.boolean() })),
   skipped: v.optional(
-    v.strictObject({ count, steps: v.array(count), lossScale: v.nullable(figure) }),
+    v.strictObject({
+      count,
+      steps: v.array(count),
+      lossScale: v.nullable(figure),
+      inRow: v.optional(count),
+    }),
   ),
+  incidents: v.optional(v.array(incident)),
+  divergence: v.optional(divergence),
   modelVersionId: v.nullable(id),
   error: v.nullable(v.strictObject({ code: text, message: text })),
 });
