@@ -27,9 +27,12 @@ import type {
   Stage,
   TaskType,
 } from './entities';
+import type { ModelFilesApi } from './model-files';
 import type { PictureOptions, PictureSource, PictureSurvey } from './pictures';
+import type { ImportStoreApi, InterruptedImport } from './imports';
 import type { PretrainedStoreApi } from './pretrained';
 import type { OnProgress } from './progress';
+import type { TabsStoreApi } from './tabs';
 import type { Prepared } from './train';
 
 export type * from './memory';
@@ -39,16 +42,17 @@ export type * from './train';
 
 // ---- store worker: the only owner of Dexie ----------------------------------------------------------------
 
-export interface StoreApi extends PretrainedStoreApi {
+export interface StoreApi extends ImportStoreApi, PretrainedStoreApi, TabsStoreApi {
   /** Opens the databases, finishes or rolls back what a crash left, and says what it found. */
   open(): Promise<StoreStatus>;
   /** Bytes are hashed and written once; equal bytes give the same reference. `bytes` is transferred. */
-  putChunk(bytes: ArrayBuffer): Promise<ChunkRef>;
+  putChunk(bytes: ArrayBuffer, importId?: Id): Promise<ChunkRef>;
   /** Verified on read; `store/corrupt` names the chunk. */
   getChunk(ref: ChunkRef): Promise<ArrayBuffer>;
   /** Gives up chunks whose manifest will not come (an import cancelled or refused); shared ones stay. */
-  discardChunks(refs: readonly ChunkRef[]): Promise<void>;
-  putDataset(manifest: DatasetManifest): Promise<DatasetVersion>;
+  discardChunks(refs: readonly ChunkRef[], importId?: Id): Promise<void>;
+  /** Closes the import's journal in the same transaction. */
+  putDataset(manifest: DatasetManifest, importId?: Id): Promise<DatasetVersion>;
   getDataset(id: Id): Promise<DatasetVersion>;
   listDatasets(): Promise<readonly DatasetVersion[]>;
 
@@ -156,13 +160,15 @@ export interface StoreStatus {
   readonly interrupted: readonly Run[];
   /** The storage was written by a newer Terrarium: everything can be read and exported, nothing written. */
   readonly readOnly: boolean;
-  /** Bytes that a crash left without a record (an unfinished import) and that were removed. */
+  /** Imports that a crash ended: to be made again from the same file, or discarded. */
+  readonly interruptedImports: readonly InterruptedImport[];
+  /** Bytes that a crash left without a record and that were removed. */
   readonly rolledBack?: number;
 }
 
 // ---- data worker ------------------------------------------------------------------------------------------
 
-export interface DataApi {
+export interface DataApi extends ModelFilesApi {
   connectStore(port: MessagePort): void;
   /** Parses in this worker's disposable parse worker; `file` is streamed. */
   importTable(

@@ -20,7 +20,7 @@ import { found } from './errors';
 import { withEvaluationId } from './evaluations';
 import { withModelId } from './models';
 import { evaluationChunks, modelChunks, storedDatasetChunks } from './references';
-import { isActive } from './runs';
+import { isActive } from './run-status';
 import type { EvaluationRow } from './schema';
 
 export interface Bundle {
@@ -170,11 +170,8 @@ function renamed(names: ReadonlyMap<Id, Id>, id: Id | null): Id | null {
 /** Writes all of it in one transaction, or nothing. */
 export async function insertBundle(context: StoreContext, bundle: Bundle): Promise<Project> {
   const { core } = context;
-  return context.publish(
-    `The project “${bundle.project.name}”`,
-    bundleChunks(bundle),
-    core.tables,
-    async () => {
+  return context.publish(`The project “${bundle.project.name}”`, bundleChunks(bundle), () =>
+    context.writeNewProject(bundle.project.id, 'the project', core.tables, async () => {
       for (const dataset of bundle.datasets) await addDataset(context, dataset);
       for (const id of namedDatasets(bundle)) await context.link(bundle.project.id, id);
       for (const model of bundle.pretrained) {
@@ -186,6 +183,6 @@ export async function insertBundle(context: StoreContext, bundle: Bundle): Promi
       await core.models.bulkAdd([...bundle.models]);
       await core.evaluations.bulkAdd([...bundle.evaluations]);
       return bundle.project;
-    },
+    }),
   );
 }

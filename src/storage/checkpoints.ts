@@ -1,20 +1,19 @@
 /**
  * Two slots a run. The bytes go to the slot that does not count, and one strict transaction then makes it the
- * one that does: a crash at any moment leaves the former checkpoint whole.
+ * one that does: a crash at any moment leaves the former checkpoint whole. Each claim on the project has slots of
+ * its own, so that a tab that was overtaken in the middle of this overwrites nothing of the one that goes on.
  */
 import { AppError } from '../core/errors';
 import type { StoreApi } from '../protocol/api';
-import type { Checkpoint, Id, RunStatus } from '../protocol/entities';
+import type { Checkpoint, Id } from '../protocol/entities';
 import type { StoreContext } from './context';
 import { found, guarded } from './errors';
 import { holdLock } from './locks';
-import { checkpointKey } from './references';
+import { checkpointKey, checkpointPrefix } from './references';
+import { isFinished } from './run-status';
 import type { CheckpointRow, Slot } from './schema';
 
 type CheckpointMethods = Pick<StoreApi, 'putCheckpoint' | 'getCheckpoint'>;
-
-/** A finished run keeps no checkpoint; a failed one does, because its weights may be all there is. */
-export const isFinished = (status: RunStatus): boolean => status === 'done' || status === 'stopped';
 
 export function checkpointMethods(context: StoreContext): CheckpointMethods {
   const { checkpoints, runs } = context.core;
@@ -24,6 +23,8 @@ export function checkpointMethods(context: StoreContext): CheckpointMethods {
   }
 
   async function writeSlot(
+    projectId: Id,
+    epoch: number,
     draft: Parameters<StoreApi['putCheckpoint']>[0],
     state: ArrayBuffer,
     best: ArrayBuffer | null,
@@ -31,9 +32,9 @@ export function checkpointMethods(context: StoreContext): CheckpointMethods {
     const { runId } = draft;
     const row = await readRow(runId);
     const slot: Slot = row?.current === 'A' ? 'B' : 'A';
-    const stateRef = await context.chunks.replace(state, checkpointKey(runId, slot, 'state'));
-    const bestRef =
-      best && (await context.chunks.replace(best, checkpointKey(runId, slot, 'best')));
+    const place = (part: 'state' | 'best') => checkpointKey(runId, epoch, slot, part);
+    const stateRef = await context.chunks.replace(state, place('state'));
+    const bestRef = best && (await context.chunks.replace(best, place('best')));
     const checkpoint: Checkpoint = {
       ...draft,
       format: 1,
@@ -42,16 +43,19 @@ export function checkpointMethods(context: StoreContext): CheckpointMethods {
       best: bestRef,
     };
     const refs = bestRef ? [stateRef, bestRef] : [stateRef];
-    await context.publish('The checkpoint', refs, [checkpoints, runs], async () => {
-      const run = found(await runs.get(runId), 'run', runId);
-      if (isFinished(run.status)) {
-        throw new AppError(
-          'store/run-finished',
-          `“${run.name}” has ended and keeps no checkpoint.`,
-        );
-      }
-      await checkpoints.put({ runId, current: slot, slots: { ...row?.slots, [slot]: checkpoint } });
-    });
+    await context.publish('The checkpoint', refs, () =>
+      context.writeProject(projectId, 'the checkpoint', [checkpoints, runs], async () => {
+        const run = found(await runs.get(runId), 'run', runId);
+        if (isFinished(run.status)) {
+          throw new AppError(
+            'store/run-finished',
+            `“${run.name}” has ended and keeps no checkpoint.`,
+          );
+        }
+        const slots = { ...row?.slots, [slot]: checkpoint };
+        await checkpoints.put({ runId, current: slot, slots });
+      }),
+    );
   }
 
   async function readSlot(checkpoint: Checkpoint) {
@@ -63,13 +67,17 @@ export function checkpointMethods(context: StoreContext): CheckpointMethods {
   return {
     async putCheckpoint(draft, state, best) {
       context.assertWritable();
-      // Two writers at once would take the same slot.
-      const release = await holdLock(`${context.name}-checkpoint-${draft.runId}`);
-      try {
-        await writeSlot(draft, state, best);
-      } finally {
-        release?.();
-      }
+      const { runId } = draft;
+      const run = found(await context.read('the run', [runs], () => runs.get(runId)), 'run', runId);
+      await context.whileHeld(run.projectId, Symbol('the checkpoint'), async (epoch) => {
+        // Two writes at once would take the same slot.
+        const release = await holdLock(`${context.name}-checkpoint-${runId}-${epoch}`);
+        try {
+          await writeSlot(run.projectId, epoch, draft, state, best);
+        } finally {
+          release?.();
+        }
+      });
     },
 
     async getCheckpoint(runId) {
@@ -95,14 +103,11 @@ export function checkpointMethods(context: StoreContext): CheckpointMethods {
 /** Places of a run's checkpoints are its own, so they can go without asking who else names them. */
 export async function deleteCheckpointBytes(context: StoreContext, runId: Id): Promise<void> {
   const { chunks, chunkInfo } = context.cache;
-  const keys = (['A', 'B'] as const).flatMap((slot) => [
-    checkpointKey(runId, slot, 'state'),
-    checkpointKey(runId, slot, 'best'),
-  ]);
+  const own = checkpointPrefix(runId);
   await guarded('the removal of a checkpoint', () =>
     context.cache.transaction('rw', chunks, chunkInfo, async () => {
-      await chunks.bulkDelete(keys);
-      await chunkInfo.bulkDelete(keys);
+      await chunks.where('storageKey').startsWith(own).delete();
+      await chunkInfo.where('storageKey').startsWith(own).delete();
     }),
   );
 }

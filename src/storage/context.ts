@@ -5,9 +5,14 @@
 import type { Table } from 'dexie';
 import { AppError } from '../core/errors';
 import type { ChunkRef, Id, Timestamp } from '../protocol/entities';
+import { changesChannel } from '../protocol/tabs';
+import type { StoreChange } from '../protocol/tabs';
 import { Chunks } from './chunks';
+import { Claims, assertEpoch } from './claims';
+import type { Holder } from './claims';
 import { found, guarded } from './errors';
-import { RunLocks, holdLock } from './locks';
+import { ImportLocks } from './import-locks';
+import { holdLock } from './locks';
 import { readManifests, referencedKeys } from './references';
 import type { CacheDatabase, CoreDatabase } from './schema';
 
@@ -17,16 +22,26 @@ export class StoreContext {
   readonly cache: CacheDatabase;
   readonly now: () => Timestamp;
   readonly chunks: Chunks;
-  readonly runLocks: RunLocks;
+  readonly claims: Claims;
+  readonly importLocks: ImportLocks;
+  readonly #changes: BroadcastChannel;
   readOnly = false;
 
-  constructor(name: string, core: CoreDatabase, cache: CacheDatabase, now: () => Timestamp) {
+  constructor(
+    name: string,
+    core: CoreDatabase,
+    cache: CacheDatabase,
+    now: () => Timestamp,
+    partBytes?: number,
+  ) {
     this.name = name;
     this.core = core;
     this.cache = cache;
     this.now = now;
-    this.chunks = new Chunks(cache, now);
-    this.runLocks = new RunLocks(name);
+    this.chunks = new Chunks(cache, now, partBytes);
+    this.importLocks = new ImportLocks(name);
+    this.#changes = new BroadcastChannel(changesChannel(name));
+    this.claims = new Claims(name, core, now, (change) => this.tell(change));
   }
 
   assertWritable(): void {
@@ -48,12 +63,80 @@ export class StoreContext {
     return guarded(what, () => this.core.transaction('rw', tables, async () => await body()));
   }
 
-  async publish<T>(
+  /**
+   * The only way to write what belongs to a project: one strict transaction of the project's one writer. It claims
+   * the project for the time where nobody has, and aborts with `store/moved` where another tab took it over.
+   */
+  async writeProject<T>(
+    projectId: Id,
     what: string,
-    refs: readonly ChunkRef[],
     tables: Table[],
-    body: () => Promise<T>,
+    body: () => PromiseLike<T>,
   ): Promise<T> {
+    return this.whileHeld(projectId, Symbol(what), async (epoch) => {
+      const result = await this.write(
+        what,
+        [...new Set([this.core.writers, ...tables])],
+        async () => {
+          await assertEpoch(this.core, projectId, epoch);
+          return body();
+        },
+      );
+      this.#written(projectId, tables);
+      return result;
+    });
+  }
+
+  /** The first records of a project that nobody can know yet. */
+  async writeNewProject<T>(
+    projectId: Id,
+    what: string,
+    tables: Table[],
+    body: () => PromiseLike<T>,
+  ): Promise<T> {
+    const { writers } = this.core;
+    const result = await this.write(what, [...new Set([writers, ...tables])], async () => {
+      await writers.add({ projectId, epoch: 0, since: this.now() });
+      return body();
+    });
+    this.#written(projectId, tables);
+    return result;
+  }
+
+  /** Does `work` as the project's writer, with the epoch of its claim. */
+  async whileHeld<T>(
+    projectId: Id,
+    holder: Holder,
+    work: (epoch: number) => Promise<T>,
+  ): Promise<T> {
+    this.assertWritable();
+    const epoch = await this.claims.hold(projectId, holder);
+    try {
+      return await work(epoch);
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'store/moved') this.claims.lose(projectId);
+      throw error;
+    } finally {
+      this.claims.let(projectId, holder);
+    }
+  }
+
+  /** Tells the other tabs, and this one's page. */
+  tell(change: StoreChange): void {
+    this.#changes.postMessage(change);
+  }
+
+  #written(projectId: Id, tables: readonly Table[]): void {
+    this.tell({ type: 'written', projectId, tables: tables.map(({ name }) => name) });
+  }
+
+  close(): void {
+    this.importLocks.releaseAll();
+    this.claims.dropAll();
+  }
+
+  /** With `write` a manifest's records; its chunks are there, and the collector is kept out meanwhile. */
+  async publish<T>(what: string, refs: readonly ChunkRef[], write: () => Promise<T>): Promise<T> {
     this.assertWritable();
     return this.whileNotCollecting('shared', async () => {
       const [missing] = await this.chunks.missing(refs);
@@ -64,7 +147,7 @@ export class StoreContext {
           { sha256: missing.sha256 },
         );
       }
-      const result = await this.write(what, tables, body);
+      const result = await write();
       await this.tidy(this.chunks.settle(refs));
       return result;
     });
@@ -82,8 +165,27 @@ export class StoreContext {
 
   /** Removes what nothing names. The caller holds the collector's lock exclusively. */
   async sweep(alone: boolean): Promise<number> {
-    const manifests = await guarded('the list of what is stored', () => readManifests(this.core));
-    return this.chunks.sweep(referencedKeys(manifests), alone);
+    const what = 'the list of what is stored';
+    const imports = await guarded(what, () => this.core.imports.toCollection().primaryKeys());
+    const manifests = await guarded(what, () => readManifests(this.core));
+    return this.chunks.sweep(referencedKeys(manifests), alone, new Set(imports));
+  }
+
+  /** Bytes of a manifest to come. What a failure leaves of them goes at once: a full disk needs the room. */
+  async keepBytes(bytes: ArrayBuffer, heldBy?: Id): Promise<ChunkRef> {
+    const written: ChunkRef[] = [];
+    try {
+      return await this.chunks.put(bytes, { heldBy, onWritten: (part) => written.push(part) });
+    } catch (error) {
+      if (written.length > 0) await this.tidy(this.discard(written, heldBy));
+      throw error;
+    }
+  }
+
+  /** Frees what nothing else names. */
+  async discard(refs: readonly ChunkRef[], heldBy?: Id): Promise<void> {
+    await this.chunks.release(refs, heldBy);
+    await this.whileNotCollecting('exclusive', () => this.sweep(false));
   }
 
   /** After the fact is saved: clearing up may fail without harm, because the next start does it again. */

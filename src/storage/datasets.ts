@@ -1,22 +1,45 @@
 /** Dataset versions: immutable, named by the hash of their manifest, shared by all projects. */
 import type { StoreApi } from '../protocol/api';
-import type { DatasetVersion } from '../protocol/entities';
+import type { DatasetVersion, Id } from '../protocol/entities';
 import type { StoreContext } from './context';
 import { found } from './errors';
+import { closeImport, interruptedRows } from './imports';
 import { hashRecord } from './record-hash';
 import { datasetChunks } from './references';
 
 type DatasetMethods = Pick<StoreApi, 'putDataset' | 'getDataset' | 'listDatasets'>;
 
 export function datasetMethods(context: StoreContext): DatasetMethods {
-  const { datasets } = context.core;
+  const { datasets, imports } = context.core;
+
+  /** What the import wrote and its manifest does not name, and all that a crashed one of the same file left. */
+  async function afterImport(closed: readonly Id[]): Promise<void> {
+    await context.chunks.releaseHeld(new Set(closed));
+    if (closed.length > 1) await context.whileNotCollecting('exclusive', () => context.sweep(false));
+  }
+
   return {
-    async putDataset(manifest) {
+    async putDataset(manifest, importId) {
       const id = await hashRecord(manifest);
       const refs = datasetChunks(manifest);
-      return context.publish(`The dataset “${manifest.name}”`, refs, [datasets], () =>
-        addDataset(context, { id, createdAt: context.now(), manifest }),
+      const dataset: DatasetVersion = { id, createdAt: context.now(), manifest };
+      const what = `The dataset “${manifest.name}”`;
+      if (importId === undefined) {
+        return context.publish(what, refs, () =>
+          context.write('the dataset', [datasets], () => addDataset(context, dataset)),
+        );
+      }
+      const interrupted = await interruptedRows(context);
+      let closed: readonly Id[] = [];
+      const added = await context.publish(what, refs, () =>
+        context.write('the dataset', [datasets, imports], async () => {
+          closed = await closeImport(context, importId, interrupted);
+          return addDataset(context, dataset);
+        }),
       );
+      context.importLocks.release(importId);
+      await context.tidy(afterImport(closed));
+      return added;
     },
 
     async getDataset(id) {

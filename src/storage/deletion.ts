@@ -4,6 +4,8 @@
  */
 import type { ChunkRef, Id, Timestamp } from '../protocol/entities';
 import type { StoreContext } from './context';
+import { leaves } from './chunks';
+import type { KeySet } from './chunks';
 import { found, guarded } from './errors';
 import {
   checkpointChunks,
@@ -50,14 +52,14 @@ export async function deletionOf(context: StoreContext, id: Id): Promise<Deletio
   });
 }
 
-function bytesOnlyIn(manifests: Manifests, kept: ReadonlySet<string>): number {
+function bytesOnlyIn(manifests: Manifests, kept: KeySet): number {
   const refs: ChunkRef[] = [
     ...manifests.datasets.flatMap(storedDatasetChunks),
     ...manifests.models.flatMap(modelChunks),
     ...manifests.evaluations.flatMap(evaluationChunks),
     ...manifests.checkpoints.flatMap(checkpointChunks),
   ];
-  const sizes = new Map(refs.map((ref) => [ref.storageKey, ref.bytes]));
+  const sizes = new Map(leaves(refs).map((ref) => [ref.storageKey, ref.bytes]));
   let bytes = 0;
   for (const [key, size] of sizes) if (!kept.has(key)) bytes += size;
   return bytes;
@@ -76,15 +78,15 @@ async function ownDatasets({ core }: StoreContext, projectId: Id): Promise<Id[]>
 export async function eraseProject(context: StoreContext, id: Id): Promise<number> {
   context.assertWritable();
   return context.whileNotCollecting('exclusive', async () => {
-    const runIds = await eraseRecords(context, id);
-    for (const runId of runIds) context.runLocks.release(runId);
+    await eraseRecords(context, id);
+    context.claims.drop(id);
     return context.sweep(false);
   });
 }
 
-async function eraseRecords(context: StoreContext, id: Id): Promise<readonly Id[]> {
+async function eraseRecords(context: StoreContext, id: Id): Promise<void> {
   const { core } = context;
-  return context.write('the erasure', core.tables, async () => {
+  await context.writeProject(id, 'the erasure', core.tables, async () => {
     found(await core.projects.get(id), 'project', id);
     const runIds = await core.runs.where({ projectId: id }).primaryKeys();
     await core.checkpoints.bulkDelete(runIds);
@@ -94,7 +96,8 @@ async function eraseRecords(context: StoreContext, id: Id): Promise<readonly Id[
     await core.datasets.bulkDelete(await ownDatasets(context, id));
     await core.links.where({ projectId: id }).delete();
     await core.projects.delete(id);
-    return runIds;
+    // A tab that was overtaken finds no epoch at all.
+    await core.writers.delete(id);
   });
 }
 
@@ -117,7 +120,7 @@ export async function purgeExpired(context: StoreContext): Promise<void> {
 /** The model with its evaluations; what was made from it forgets its parent. */
 async function eraseModel(context: StoreContext, id: Id, projectId: Id): Promise<void> {
   const { models, evaluations, runs } = context.core;
-  await context.write('the erasure', [models, evaluations, runs], async () => {
+  await context.writeProject(projectId, 'the erasure', [models, evaluations, runs], async () => {
     const inProject = { projectId };
     await evaluations
       .where(inProject)
@@ -142,7 +145,9 @@ export async function eraseEverything(context: StoreContext): Promise<void> {
     await context.write('the erasure', core.tables, async () => {
       for (const table of core.tables) await table.clear();
     });
-    context.runLocks.releaseAll();
+    // Whoever still writes in another tab finds no epoch, and aborts.
+    context.claims.dropAll();
+    context.tell({ type: 'erased' });
     const { features, featureInfo } = context.cache;
     await guarded('the erasure', () => Promise.all([features.clear(), featureInfo.clear()]));
     await context.sweep(true);

@@ -19,16 +19,18 @@ export function evaluationMethods(context: StoreContext): EvaluationMethods {
     async putEvaluation(draft, predictions) {
       context.assertWritable();
       const evaluation = await withEvaluationId({ ...draft, format: 1, createdAt: context.now() });
-      const ref = await context.chunks.put(packPredictions(predictions));
+      const ref = await context.keepBytes(packPredictions(predictions));
       const tables = [evaluations, models, datasets, links];
-      return context.publish('The evaluation', [ref], tables, async () => {
-        const { modelVersionId, projectId, datasetId } = evaluation;
-        const model = found(await models.get(modelVersionId), 'model', modelVersionId);
-        invariant(model.projectId === projectId, 'an evaluation belongs to its model’s project');
-        await context.link(projectId, datasetId);
-        await evaluations.put({ ...evaluation, predictions: ref });
-        return evaluation;
-      });
+      const { modelVersionId, projectId, datasetId } = evaluation;
+      return context.publish('The evaluation', [ref], () =>
+        context.writeProject(projectId, 'the evaluation', tables, async () => {
+          const model = found(await models.get(modelVersionId), 'model', modelVersionId);
+          invariant(model.projectId === projectId, 'an evaluation belongs to its model’s project');
+          await context.link(projectId, datasetId);
+          await evaluations.put({ ...evaluation, predictions: ref });
+          return evaluation;
+        }),
+      );
     },
 
     async listEvaluations(projectId) {

@@ -5,10 +5,11 @@
 import { AppError } from '../core/errors';
 import type { StoreApi } from '../protocol/api';
 import type { Run } from '../protocol/entities';
-import { deleteCheckpointBytes, isFinished } from './checkpoints';
+import { deleteCheckpointBytes } from './checkpoints';
 import type { StoreContext } from './context';
 import { found } from './errors';
 import { modelAdder } from './models';
+import { isFinished } from './run-status';
 
 type FinishMethods = Pick<StoreApi, 'finishRun'>;
 
@@ -43,7 +44,7 @@ export function finishMethods(context: StoreContext): FinishMethods {
         await runs.put(ended);
         await checkpoints.delete(id);
       });
-      context.runLocks.release(id);
+      context.claims.let(draft.projectId, id);
       await context.tidy(deleteCheckpointBytes(context, id));
       if (ended === null) throw new AppError('internal/invariant', 'A run ended unseen.');
       return { run: ended, model };

@@ -52,8 +52,8 @@ export function modelAdder(context: StoreContext): AddModel {
 
   return async (draft, file, adapterFile, beside) => {
     context.assertWritable();
-    const ref = await context.chunks.put(file);
-    const adapter = adapterFile ? await context.chunks.put(adapterFile) : null;
+    const ref = await context.keepBytes(file);
+    const adapter = adapterFile ? await context.keepBytes(adapterFile) : null;
     const tables = [models, projects, runs, datasets, links, ...(beside ? [checkpoints] : [])];
     for (;;) {
       // The id covers the number, and hashing may not be awaited inside the transaction that adds it.
@@ -68,11 +68,13 @@ export function modelAdder(context: StoreContext): AddModel {
         trashedAt: null,
       });
       const refs = adapter ? [ref, adapter] : [ref];
-      const added = await context.publish('The model', refs, tables, async () => {
-        const done = await add(model);
-        if (done) await beside?.(done);
-        return done;
-      });
+      const added = await context.publish('The model', refs, () =>
+        context.writeProject(draft.projectId, 'the model', tables, async () => {
+          const done = await add(model);
+          if (done) await beside?.(done);
+          return done;
+        }),
+      );
       if (added) return added;
     }
   };
@@ -90,8 +92,14 @@ export function modelMethods(context: StoreContext): ModelMethods {
   const addModel = modelAdder(context);
   const { models } = context.core;
 
-  function change(id: Id, edit: (model: ModelVersion) => Partial<ModelVersion>) {
-    return context.write('the model', [models], async () => {
+  async function getModel(id: Id): Promise<ModelVersion> {
+    return found(await context.read('the model', [models], () => models.get(id)), 'model', id);
+  }
+
+  async function change(id: Id, edit: (model: ModelVersion) => Partial<ModelVersion>) {
+    context.assertWritable();
+    const { projectId } = await getModel(id);
+    return context.writeProject(projectId, 'the model', [models], async () => {
       const model = found(await models.get(id), 'model', id);
       const next = { ...model, ...edit(model) };
       if (next.stage === 'champion' && model.stage !== 'champion') {
@@ -105,8 +113,7 @@ export function modelMethods(context: StoreContext): ModelMethods {
   return {
     putModel: (draft, file, adapterFile) => addModel(draft, file, adapterFile),
 
-    getModel: async (id) =>
-      found(await context.read('the model', [models], () => models.get(id)), 'model', id),
+    getModel,
 
     async listModels(projectId) {
       const rows = await context.read('the models', [models], () =>

@@ -2,6 +2,7 @@
 import { sha256Hex } from '../core/hash';
 import type { StoreApi } from '../protocol/api';
 import type { ChunkRef } from '../protocol/entities';
+import { PART_BYTES } from './chunks';
 import type { StoreContext } from './context';
 import { found } from './errors';
 
@@ -10,8 +11,8 @@ type PretrainedMethods = Pick<
   'putPretrained' | 'getPretrained' | 'getPretrainedFile' | 'listPretrained' | 'erasePretrained'
 >;
 
-/** Chromium keeps no value above 127 MB. */
-const PIECE_BYTES = 32 * 2 ** 20;
+/** A record each, so that no piece is cut again into parts. */
+const PIECE_BYTES = PART_BYTES;
 
 export function pretrainedMethods(context: StoreContext): PretrainedMethods {
   const { pretrained } = context.core;
@@ -22,15 +23,17 @@ export function pretrainedMethods(context: StoreContext): PretrainedMethods {
       const chunks: ChunkRef[] = [];
       for (let at = 0; at < file.size; at += PIECE_BYTES) {
         const piece = file.slice(at, at + PIECE_BYTES);
-        chunks.push(await context.chunks.put(await piece.arrayBuffer()));
+        chunks.push(await context.keepBytes(await piece.arrayBuffer()));
       }
-      return context.publish(`The model “${name}”`, chunks, [pretrained], async () => {
-        const createdAt = (await pretrained.get(id))?.createdAt ?? context.now();
-        const bytes = file.size;
-        const record = { id, format: 1, name, createdAt, bytes, chunks, summary } as const;
-        await pretrained.put(record);
-        return record;
-      });
+      return context.publish(`The model “${name}”`, chunks, () =>
+        context.write('the model', [pretrained], async () => {
+          const createdAt = (await pretrained.get(id))?.createdAt ?? context.now();
+          const bytes = file.size;
+          const record = { id, format: 1, name, createdAt, bytes, chunks, summary } as const;
+          await pretrained.put(record);
+          return record;
+        }),
+      );
     },
 
     async getPretrainedFile(id) {

@@ -41,7 +41,7 @@ export function projectMethods(context: StoreContext): ProjectMethods {
 
   /** Reads, changes and writes the project in one transaction. */
   function change(id: Id, edit: (project: Project) => Partial<Project>): Promise<Project> {
-    return context.write('the project', [projects, datasets, links], async () => {
+    return context.writeProject(id, 'the project', [projects, datasets, links], async () => {
       const project = found(await projects.get(id), 'project', id);
       const next: Project = {
         ...project,
@@ -67,7 +67,8 @@ export function projectMethods(context: StoreContext): ProjectMethods {
         testOpened: 0,
         revision: 1,
       };
-      await context.write('the new project', [projects, datasets, links], async () => {
+      const tables = [projects, datasets, links];
+      await context.writeNewProject(project.id, 'the new project', tables, async () => {
         await context.link(project.id, project.datasetId);
         await projects.add(project);
       });

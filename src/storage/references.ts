@@ -7,7 +7,9 @@ import type {
   ModelVersion,
 } from '../protocol/entities';
 import type { PretrainedModel } from '../protocol/pretrained';
-import type { CheckpointRow, CoreDatabase, EvaluationRow } from './schema';
+import type { KeySet } from './chunks';
+import { leaves } from './chunks';
+import type { CheckpointRow, CoreDatabase, EvaluationRow, Slot } from './schema';
 
 export function datasetChunks(manifest: DatasetManifest): readonly ChunkRef[] {
   return manifest.type === 'table'
@@ -31,8 +33,21 @@ export function checkpointChunks(row: CheckpointRow): readonly ChunkRef[] {
   return checkpoint.best === null ? [checkpoint.state] : [checkpoint.state, checkpoint.best];
 }
 
-export function checkpointKey(runId: Id, slot: string, part: 'state' | 'best'): string {
-  return `checkpoint/${runId}/${slot}/${part}`;
+/** `epoch` is that of the claim under which it is written. */
+export function checkpointKey(
+  runId: Id,
+  epoch: number,
+  slot: Slot,
+  part: 'state' | 'best',
+): string {
+  return `${checkpointPrefix(runId)}${epoch}/${slot}/${part}`;
+}
+
+/** All places of a run's checkpoints begin so. */
+export const checkpointPrefix = (runId: Id): string => `checkpoint/${runId}/`;
+
+function runOfCheckpoint(key: string): Id | undefined {
+  return /^checkpoint\/([^/]+)\//.exec(key)?.[1];
 }
 
 type ModelFiles = Pick<ModelVersion, 'id' | 'file' | 'adapter'>;
@@ -65,18 +80,17 @@ export async function readManifests(core: CoreDatabase): Promise<Manifests> {
   }));
 }
 
-/** Storage keys that the collector spares: every named chunk, and both slots of every checkpoint. */
-export function referencedKeys(manifests: Manifests): ReadonlySet<string> {
+/** What the collector spares: every place of a named chunk, and all places of a run that has a checkpoint. */
+export function referencedKeys(manifests: Manifests): KeySet {
   const keys = new Set<string>();
-  const add = (refs: readonly ChunkRef[]) => refs.forEach((ref) => keys.add(ref.storageKey));
+  const add = (refs: readonly ChunkRef[]) => {
+    for (const { storageKey } of leaves(refs)) keys.add(storageKey);
+  };
   for (const dataset of manifests.datasets) add(storedDatasetChunks(dataset));
   for (const model of manifests.models) add(modelChunks(model));
   for (const { chunks } of manifests.pretrained) add(chunks);
   for (const row of manifests.evaluations) add(evaluationChunks(row));
-  for (const { runId } of manifests.checkpoints) {
-    for (const slot of ['A', 'B']) {
-      keys.add(checkpointKey(runId, slot, 'state')).add(checkpointKey(runId, slot, 'best'));
-    }
-  }
-  return keys;
+  // Both slots, however many parts: the one that does not count may be half written at any moment.
+  const runs = new Set(manifests.checkpoints.map(({ runId }) => runId));
+  return { has: (key) => keys.has(key) || runs.has(runOfCheckpoint(key) ?? '') };
 }

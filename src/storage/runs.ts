@@ -1,41 +1,60 @@
-/** Runs: one training each. While one is active the tab at work on it holds its lock. */
+/** Runs: one training each. While one is active, the tab at work on it stays the writer of its project. */
+import type { Table } from 'dexie';
 import { AppError } from '../core/errors';
 import type { StoreApi } from '../protocol/api';
-import type { Id, Run, RunStatus } from '../protocol/entities';
-import { deleteCheckpointBytes, isFinished } from './checkpoints';
+import type { Id, Run } from '../protocol/entities';
+import { deleteCheckpointBytes } from './checkpoints';
 import type { StoreContext } from './context';
 import { found } from './errors';
+import { ACTIVE, isActive, isFinished } from './run-status';
 
 type RunMethods = Pick<StoreApi, 'createRun' | 'updateRun' | 'getRun' | 'listRuns'>;
 
-const ACTIVE: readonly RunStatus[] = ['preparing', 'running', 'paused'];
-/** How long the locks of a page that is being closed may outlive it. */
-const DYING_MS = 150;
 const FIXED: readonly string[] = ['id', 'projectId', 'number'];
-
-export const isActive = (status: RunStatus): boolean => ACTIVE.includes(status);
 
 export function runMethods(context: StoreContext): RunMethods {
   const { runs, projects, datasets, links, checkpoints } = context.core;
 
+  async function getRun(id: Id): Promise<Run> {
+    return found(await context.read('the run', [runs], () => runs.get(id)), 'run', id);
+  }
+
+  /**
+   * Writes a run that becomes active, or is. The claim comes first and stays: without one an active run would look
+   * abandoned to another tab.
+   */
+  async function written(
+    { projectId, id }: Pick<Run, 'projectId' | 'id'>,
+    active: boolean,
+    tables: Table[],
+    body: () => Promise<Run>,
+  ): Promise<Run> {
+    const taken = active && !context.claims.has(projectId, id);
+    if (taken) await context.claims.hold(projectId, id);
+    let run: Run | null = null;
+    try {
+      run = await context.writeProject(projectId, 'the run', tables, body);
+      return run;
+    } finally {
+      if (run ? !isActive(run.status) : taken) context.claims.let(projectId, id);
+    }
+  }
+
   return {
     async createRun(draft) {
       const id: Id = crypto.randomUUID();
-      if (isActive(draft.status)) await context.runLocks.take(id);
-      try {
-        return await context.write('the run', [runs, projects, datasets, links], async () => {
-          found(await projects.get(draft.projectId), 'project', draft.projectId);
-          await context.link(draft.projectId, draft.config.datasetId);
-          const siblings = await runs.where({ projectId: draft.projectId }).toArray();
-          const number = 1 + Math.max(0, ...siblings.map((sibling) => sibling.number));
-          const run: Run = { ...draft, id, number };
-          await runs.add(run);
-          return run;
-        });
-      } catch (error) {
-        context.runLocks.release(id);
-        throw error;
-      }
+      const { projectId, config, status } = draft;
+      context.assertWritable();
+      const tables = [runs, projects, datasets, links];
+      return written({ id, projectId }, isActive(status), tables, async () => {
+        found(await projects.get(projectId), 'project', projectId);
+        await context.link(projectId, config.datasetId);
+        const siblings = await runs.where({ projectId }).toArray();
+        const number = 1 + Math.max(0, ...siblings.map((sibling) => sibling.number));
+        const run: Run = { ...draft, id, number };
+        await runs.add(run);
+        return run;
+      });
     },
 
     async updateRun(id, change) {
@@ -45,29 +64,29 @@ export function runMethods(context: StoreContext): RunMethods {
           field: fixed,
         });
       }
-      // The lock first: an active run without one would look abandoned to another tab.
-      const taken = change.status && isActive(change.status) && (await context.runLocks.take(id));
-      let next: Run;
-      try {
-        next = await context.write('the run', [runs, checkpoints], async () => {
-          const run: Run = { ...found(await runs.get(id), 'run', id), ...change };
-          await runs.put(run);
-          if (isFinished(run.status)) await checkpoints.delete(id);
-          return run;
-        });
-      } catch (error) {
-        if (taken) context.runLocks.release(id);
-        throw error;
-      }
-      if (!isActive(next.status)) context.runLocks.release(id);
+      context.assertWritable();
+      const active = change.status !== undefined && isActive(change.status);
+      const next = await written(await getRun(id), active, [runs, checkpoints], async () => {
+        const before = found(await runs.get(id), 'run', id);
+        if (isFinished(before.status) && change.status && !isFinished(change.status)) {
+          throw new AppError(
+            'store/run-finished',
+            `“${before.name}” has ended and does not go on. Start a new run.`,
+            { id },
+          );
+        }
+        const run: Run = { ...before, ...change };
+        await runs.put(run);
+        if (isFinished(run.status)) await checkpoints.delete(id);
+        return run;
+      });
       if (change.status && isFinished(change.status)) {
         await context.tidy(deleteCheckpointBytes(context, id));
       }
       return next;
     },
 
-    getRun: async (id) =>
-      found(await context.read('the run', [runs], () => runs.get(id)), 'run', id),
+    getRun,
 
     async listRuns(projectId) {
       const rows = await context.read('the runs', [runs], () =>
@@ -78,26 +97,23 @@ export function runMethods(context: StoreContext): RunMethods {
   };
 }
 
-/** At the start: active runs whose tab is gone become `interrupted`. Writes nothing where there is none. */
+/**
+ * At the start: active runs whose tab is gone become `interrupted`, which is what claiming their project does. Writes
+ * nothing where there is none, or where a living tab is the project's writer.
+ */
 export async function interruptAbandoned(context: StoreContext): Promise<void> {
   const { runs } = context.core;
   const active = await context.read('the runs', [runs], () =>
-    runs.where('status').anyOf(ACTIVE).primaryKeys(),
+    runs.where('status').anyOf(ACTIVE).toArray(),
   );
-  let abandoned = await context.runLocks.abandoned(active);
-  // After a reload the former page's worker may still be dying, and its locks with it: look again, twice.
-  for (let look = 0; look < 2 && abandoned.size < active.length; look++) {
-    await new Promise((resolve) => setTimeout(resolve, DYING_MS));
-    abandoned = await context.runLocks.abandoned(active);
-  }
-  if (abandoned.size === 0) return;
-  await context.write('the interrupted runs', [runs], async () => {
-    for (const id of abandoned) {
-      const run = await runs.get(id);
-      // Another tab may have finished it between the two looks.
-      if (run && isActive(run.status)) await runs.put({ ...run, status: 'interrupted' });
+  const claimed = [...new Set(active.map(({ projectId }) => projectId))].map(async (projectId) => {
+    try {
+      await context.whileHeld(projectId, Symbol('the interrupted runs'), () => Promise.resolve());
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'store/elsewhere') throw error;
     }
   });
+  await Promise.all(claimed);
 }
 
 /** Interrupted runs of projects that are not in the trash, newest first. */

@@ -12,6 +12,8 @@ import { eraseEverything, purgeExpired } from './deletion';
 import { guarded } from './errors';
 import { evaluationMethods } from './evaluations';
 import { featureMethods } from './feature-cache';
+import { finishMethods } from './finish-run';
+import { expireImports, importMethods, interruptedAtStart } from './imports';
 import type { Release } from './locks';
 import { holdLock } from './locks';
 import { modelMethods } from './models';
@@ -20,6 +22,7 @@ import { projectMethods } from './projects';
 import { interruptAbandoned, listInterrupted, runMethods } from './runs';
 import type { StoreMiddleware } from './schema';
 import { SCHEMA_VERSION, createCacheDatabase, createCoreDatabase, versionOnDisk } from './schema';
+import { tabsMethods } from './tabs';
 import { verifyStore } from './verify';
 
 export interface StoreOptions {
@@ -28,6 +31,8 @@ export interface StoreOptions {
   readonly now?: () => Timestamp;
   /** Room for features of frozen bodies. */
   readonly featureBytes?: number;
+  /** What is larger than this lies in parts. */
+  readonly partBytes?: number;
   /** Sits between Dexie and IndexedDB; fault tests use it. */
   readonly middleware?: StoreMiddleware;
 }
@@ -42,7 +47,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
   const { name = 'terrarium', now = Date.now, middleware } = options;
   const core = createCoreDatabase(name, middleware);
   const cache = createCacheDatabase(name, middleware);
-  const context = new StoreContext(name, core, cache, now);
+  const context = new StoreContext(name, core, cache, now, options.partBytes);
   let opening: Promise<number> | null = null;
   let releasePresence: Release | null = null;
 
@@ -84,6 +89,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     try {
       return await context.whileNotCollecting('exclusive', async () => {
         const rolledBack = await context.sweep(true);
+        await expireImports(context);
         await guarded('the clearing up', () => purgeExpired(context));
         await context.sweep(true);
         return rolledBack;
@@ -98,7 +104,9 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     try {
       const rolledBack = await opening;
       const interrupted = await listInterrupted(context);
-      return { version: versionOnDisk(core), interrupted, readOnly: context.readOnly, rolledBack };
+      const interruptedImports = await interruptedAtStart(context);
+      const { readOnly } = context;
+      return { version: versionOnDisk(core), interrupted, interruptedImports, readOnly, rolledBack };
     } catch (error) {
       // So that the person can try again after making room.
       opening = null;
@@ -108,19 +116,21 @@ export function createStoreApi(options: StoreOptions = {}): Store {
 
   return {
     open,
-    async putChunk(bytes) {
+    async putChunk(bytes, importId) {
       context.assertWritable();
-      return context.chunks.put(bytes);
+      return context.keepBytes(bytes, importId);
     },
     getChunk: (ref) => context.chunks.get(ref),
-    async discardChunks(refs) {
+    async discardChunks(refs, importId) {
       context.assertWritable();
-      await context.chunks.settle(refs);
-      await context.whileNotCollecting('exclusive', () => context.sweep(false));
+      await context.discard(refs, importId);
     },
+    ...importMethods(context),
     ...datasetMethods(context),
     ...projectMethods(context),
+    ...tabsMethods(context),
     ...runMethods(context),
+    ...finishMethods(context),
     ...checkpointMethods(context),
     ...modelMethods(context),
     ...pretrainedMethods(context),
@@ -157,7 +167,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     close() {
       core.close();
       cache.close();
-      context.runLocks.releaseAll();
+      context.close();
       releasePresence?.();
       releasePresence = null;
       opening = null;

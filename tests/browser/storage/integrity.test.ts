@@ -195,7 +195,7 @@ describe('runs whose tab is gone', () => {
     expect(await second.open()).toMatchObject({ interrupted: [], readOnly: false });
     expect((await second.getRun(run.id)).status).toBe('running');
     await expect(second.updateRun(run.id, { status: 'running' })).rejects.toMatchObject({
-      code: 'store/run-elsewhere',
+      code: 'store/elsewhere',
     });
     await first.updateRun(run.id, { status: 'paused' });
     await first.updateRun(run.id, { status: 'failed' });
@@ -235,7 +235,7 @@ describe('checkpoints', () => {
       expect(numbersIn(found?.state)).toEqual(numbersIn(bytesOf(step)));
       expect(numbersIn(found?.best)).toEqual(numbersIn(bytesOf(step + 10)));
     }
-    const key = `checkpoint/${run.id}/A/state`;
+    const key = `checkpoint/${run.id}/1/A/state`;
     await tamper(`${name}-cache`, 'chunks', (rows) =>
       rows.put({ storageKey: key, bytes: bytesOf(99) }),
     );

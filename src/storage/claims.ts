@@ -1,0 +1,213 @@
+/**
+ * One writer a project. Who writes holds the Web Lock `<store>-writer-<id>`, so a dead tab's project is free at once.
+ * A lock can be stolen from a tab that is frozen in the middle of a write, so each claim also counts the project's
+ * epoch up, on disk, and every write transaction checks it: what the overtaken tab writes after that aborts.
+ */
+import { AppError } from '../core/errors';
+import type { Id, Timestamp } from '../protocol/entities';
+import { writerLock } from '../protocol/tabs';
+import type { StoreChange } from '../protocol/tabs';
+import { guarded, notFound } from './errors';
+import { holdLock, theftsHeard } from './locks';
+import type { Release } from './locks';
+import { isActive } from './run-status';
+import type { CoreDatabase } from './schema';
+
+/** How long the locks of a page that is being closed may outlive it, and how often that is looked at. */
+const DYING_MS = 150;
+const LOOKS = 3;
+
+/** Why a store keeps a project: the page shows it, a run is under way, a write is. The last one gone frees it. */
+export type Holder = string | symbol;
+
+interface Claim {
+  readonly holders: Set<Holder>;
+  epoch: Promise<number>;
+  release: Release | null;
+  lost: boolean;
+}
+
+/** Inside a transaction that has the table `writers`: aborts it when the claim with this epoch was overtaken. */
+export async function assertEpoch(
+  { writers }: Pick<CoreDatabase, 'writers'>,
+  projectId: Id,
+  epoch: number,
+): Promise<void> {
+  if ((await writers.get(projectId))?.epoch !== epoch) throw movedAway(projectId);
+}
+
+export class Claims {
+  readonly #store: string;
+  readonly #core: CoreDatabase;
+  readonly #now: () => Timestamp;
+  readonly #tell: (change: StoreChange) => void;
+  readonly #claims = new Map<Id, Claim>();
+
+  constructor(
+    store: string,
+    core: CoreDatabase,
+    now: () => Timestamp,
+    tell: (change: StoreChange) => void,
+  ) {
+    this.#store = store;
+    this.#core = core;
+    this.#now = now;
+    this.#tell = tell;
+  }
+
+  /** The epoch to write with; claims the project when this store has not. `store/moved` after a take-over. */
+  async hold(projectId: Id, holder: Holder): Promise<number> {
+    const claim = this.#claims.get(projectId) ?? this.#begin(projectId, false);
+    if (claim.lost) throw movedAway(projectId);
+    claim.holders.add(holder);
+    try {
+      return await claim.epoch;
+    } catch (error) {
+      claim.holders.delete(holder);
+      throw error;
+    }
+  }
+
+  /** The same, where a claim that was lost is made anew. */
+  async claim(projectId: Id, holder: Holder, takeOver: boolean): Promise<number> {
+    const known = this.#claims.get(projectId);
+    if (known?.lost) this.#claims.delete(projectId);
+    try {
+      return await this.hold(projectId, holder);
+    } catch (error) {
+      const elsewhere = error instanceof AppError && error.code === 'store/elsewhere';
+      if (!elsewhere || !takeOver) throw error;
+    }
+    this.#begin(projectId, true);
+    return this.hold(projectId, holder);
+  }
+
+  has(projectId: Id, holder: Holder): boolean {
+    return this.#claims.get(projectId)?.holders.has(holder) ?? false;
+  }
+
+  /** One reason less to keep the project. */
+  let(projectId: Id, holder: Holder): void {
+    const claim = this.#claims.get(projectId);
+    if (!claim?.holders.delete(holder) && !claim?.lost) return;
+    if (claim.holders.size === 0) this.#end(projectId, claim);
+  }
+
+  /** Whatever the reasons: the project was erased, or a write found that it has another writer. */
+  lose(projectId: Id): void {
+    const claim = this.#claims.get(projectId);
+    if (claim) claim.lost = true;
+  }
+
+  drop(projectId: Id): void {
+    const claim = this.#claims.get(projectId);
+    if (claim) this.#end(projectId, claim);
+  }
+
+  dropAll(): void {
+    for (const projectId of [...this.#claims.keys()]) this.drop(projectId);
+  }
+
+  #begin(projectId: Id, steal: boolean): Claim {
+    const claim: Claim = {
+      holders: new Set(),
+      epoch: Promise.resolve(0),
+      release: null,
+      lost: false,
+    };
+    this.#claims.set(projectId, claim);
+    claim.epoch = this.#acquire(projectId, claim, steal);
+    claim.epoch.catch(() => {
+      // Whoever waits for it hears why; the next one tries again.
+      if (this.#claims.get(projectId) === claim) this.#claims.delete(projectId);
+    });
+    return claim;
+  }
+
+  #end(projectId: Id, claim: Claim): void {
+    this.#claims.delete(projectId);
+    claim.epoch
+      .then((epoch) => {
+        claim.release?.();
+        if (!claim.lost) this.#tell({ type: 'released', projectId, epoch });
+      })
+      .catch(() => undefined);
+  }
+
+  async #acquire(projectId: Id, claim: Claim, steal: boolean): Promise<number> {
+    const onStolen = (): void => {
+      claim.lost = true;
+      claim.epoch
+        .then((epoch) => this.#tell({ type: 'lost', projectId, epoch }))
+        .catch(() => undefined);
+    };
+    const name = writerLock(this.#store, projectId);
+    let release = await holdLock(name, steal ? { steal } : { ifAvailable: true }, onStolen);
+    // After a reload the former page's worker may still be dying, and its lock with it: look again.
+    for (let look = 1; look < LOOKS && release === null; look++) {
+      await new Promise((resolve) => setTimeout(resolve, DYING_MS));
+      release = await holdLock(name, { ifAvailable: true }, onStolen);
+    }
+    if (release === null) throw elsewhere(projectId);
+    claim.release = release;
+    try {
+      const epoch = await this.#countUp(projectId, claim);
+      this.#tell({ type: 'claimed', projectId, epoch });
+      return epoch;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /**
+   * Only the store that has the lock last may end with the highest epoch. So the epoch is read, then the lock looked
+   * at, and the count goes up from what was read or not at all: a thief that came in between made it higher.
+   */
+  async #countUp(projectId: Id, claim: Claim): Promise<number> {
+    for (;;) {
+      const seen = await guarded('the writer of a project', () =>
+        this.#core.writers.get(projectId),
+      );
+      await theftsHeard();
+      if (claim.lost) throw elsewhere(projectId);
+      const next = await this.#countUpFrom(projectId, seen?.epoch ?? 0);
+      if (next !== null) return next;
+    }
+  }
+
+  async #countUpFrom(projectId: Id, seen: number): Promise<number | null> {
+    const { writers, projects, vaults, runs } = this.#core;
+    return guarded('the writer of a project', () =>
+      this.#core.transaction('rw', [writers, projects, vaults, runs], async () => {
+        const epoch = (await writers.get(projectId))?.epoch ?? 0;
+        if (epoch !== seen) return null;
+        const known = (await projects.get(projectId)) ?? (await vaults.get(projectId));
+        if (known === undefined) throw notFound('project', projectId);
+        await writers.put({ projectId, epoch: epoch + 1, since: this.#now() });
+        // Nobody is at work on what the former writer left running: this store has not begun yet.
+        await runs
+          .where({ projectId })
+          .filter((run) => isActive(run.status))
+          .modify({ status: 'interrupted' });
+        return epoch + 1;
+      }),
+    );
+  }
+}
+
+function movedAway(projectId: Id): AppError {
+  return new AppError(
+    'store/moved',
+    'This project moved to another tab, so this change was not written. Take the project back, or keep the change as a copy.',
+    { projectId },
+  );
+}
+
+function elsewhere(projectId: Id): AppError {
+  return new AppError(
+    'store/elsewhere',
+    'This project is open for editing in another tab of this browser. Go on there, close that tab, or open the project here and take it over.',
+    { projectId },
+  );
+}
