@@ -1,5 +1,8 @@
-/** The lock of a project as a record: how its key is wrapped. Nothing here helps without a passphrase or recovery key. */
-import type { Id, Timestamp } from './entities';
+/**
+ * The lock of a project. A record of it helps nobody without a passphrase or recovery key; what an open one may do
+ * is in the store's interface below.
+ */
+import type { Id, Project, Run, Timestamp } from './entities';
 
 /** How a key is made of a passphrase (RFC 9106); below the floors a record is refused. */
 export interface Argon2Parameters {
@@ -29,4 +32,75 @@ export interface VaultRow {
   readonly recovery: WrappedKey;
   /** Closes by itself after so many idle minutes. */
   readonly idleMinutes: number;
+}
+
+/** A locked project from the outside. */
+export interface VaultInfo {
+  readonly projectId: Id;
+  readonly label: string;
+  readonly createdAt: Timestamp;
+  readonly idleMinutes: number;
+  /** Of records and chunks as they lie on the disk. */
+  readonly bytes: number;
+  /** In this tab. */
+  readonly open: boolean;
+  /** No project was put into it yet; null while it is closed. */
+  readonly empty: boolean | null;
+}
+
+/** Either way in. */
+export type VaultSecret = { readonly passphrase: string } | { readonly recoveryKey: string };
+
+export interface Unlocked {
+  /** null where nothing was put into it yet. */
+  readonly project: Project | null;
+  /** Runs that were going on when it was closed; they can be resumed. */
+  readonly interrupted: readonly Run[];
+}
+
+/** A locked project as ciphertext: what a sealed backup carries. Nothing in it can be read without the passphrase. */
+export interface SealedProject {
+  readonly vault: VaultRow;
+  readonly rows: readonly { readonly key: string; readonly bytes: ArrayBuffer }[];
+  /** Ciphertext chunks by their storage key; read them one by one. */
+  readonly chunks: readonly { readonly storageKey: string; readonly bytes: number }[];
+}
+
+export interface VaultStoreApi {
+  listVaults(): Promise<readonly VaultInfo[]>;
+  /** A locked project from the start: open, and empty until data is imported `into` it. The recovery key is never shown again. */
+  createVault(
+    label: string,
+    passphrase: string,
+  ): Promise<{ readonly projectId: Id; readonly recoveryKey: string }>;
+  /** Stores an open project anew under a lock and erases the open form. It stays open in this tab. */
+  lockProject(id: Id, label: string, passphrase: string): Promise<{ readonly recoveryKey: string }>;
+  /** `takeOver` closes it in the tab where it is open now. */
+  unlockVault(
+    projectId: Id,
+    secret: VaultSecret,
+    options?: { readonly takeOver?: boolean },
+  ): Promise<Unlocked>;
+  /** Forgets its key and everything that was decrypted. */
+  closeVault(projectId: Id): Promise<void>;
+  /** Wraps the same key anew: chunks and records stay as they are. */
+  changePassphrase(projectId: Id, secret: VaultSecret, passphrase: string): Promise<void>;
+  /** The former recovery key opens nothing any more. */
+  renewRecoveryKey(projectId: Id, passphrase: string): Promise<{ readonly recoveryKey: string }>;
+  editVault(
+    projectId: Id,
+    edit: Partial<Pick<VaultRow, 'label' | 'idleMinutes'>>,
+  ): Promise<VaultInfo>;
+  /** Stores an opened project in the open again. */
+  removeLock(projectId: Id, passphrase: string): Promise<Project>;
+  /** Open or closed: nobody needs the passphrase to throw it away. Returns the bytes freed. */
+  eraseVault(projectId: Id): Promise<number>;
+  /** As ciphertext, open or closed. */
+  readSealed(projectId: Id): Promise<SealedProject>;
+  readSealedChunk(projectId: Id, storageKey: string): Promise<ArrayBuffer>;
+  /** Never overwrites: `vault/exists` where the project is here, locked or not. */
+  restoreSealed(
+    sealed: SealedProject,
+    readChunk: (storageKey: string) => Promise<ArrayBuffer>,
+  ): Promise<VaultInfo>;
 }
