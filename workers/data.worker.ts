@@ -12,9 +12,11 @@ installErrorCodec(Comlink.transferHandlers);
 
 function openStore(port: MessagePort): DataStore {
   const store = Comlink.wrap<DataStore>(port);
-  const { getChunk, putDataset, getDataset, discardChunks } = store;
-  const putChunk: DataStore['putChunk'] = (b) => store.putChunk(Comlink.transfer(b, [b]));
-  return { putChunk, getChunk, putDataset, getDataset, discardChunks };
+  const { getChunk, putDataset, getDataset, discardChunks, beginImport, discardImport } = store;
+  const putChunk: DataStore['putChunk'] = (b, importId) =>
+    store.putChunk(Comlink.transfer(b, [b]), importId);
+  const reading = { getChunk, getDataset };
+  return { ...reading, putChunk, putDataset, discardChunks, beginImport, discardImport };
 }
 
 function spawnParser(): SpawnedParser {
@@ -24,10 +26,13 @@ function spawnParser(): SpawnedParser {
       reject(new AppError('data/parser-died', 'Reading failed. Choose the file again.'));
   });
   const remote = Comlink.wrap<FileParser>(worker);
-  const { openZip, measurePicture, decodePicture, cutSheet } = remote;
+  const { openZip, measurePicture, decodePicture, cutSheet, checkModel } = remote;
+  const readPretrained: FileParser['readPretrained'] = (files, into, on) =>
+    remote.readPretrained(files, into, Comlink.proxy(on));
   const parseTable: FileParser['parseTable'] = (f, on) => remote.parseTable(f, Comlink.proxy(on));
   const parseCells: FileParser['parseCells'] = (f, on) => remote.parseCells(f, Comlink.proxy(on));
-  const api = { parseTable, parseCells, openZip, measurePicture, decodePicture, cutSheet };
+  const pictures = { openZip, measurePicture, decodePicture, cutSheet };
+  const api = { parseTable, parseCells, ...pictures, checkModel, readPretrained };
   return { api, failed, terminate: () => worker.terminate() };
 }
 

@@ -18,6 +18,10 @@ const api: FileParser = {
   },
   parseCells: (file, onProgress) => parseCells(file, onProgress),
   ...pictures,
+  // Only models need the reader of graphs.
+  checkModel: async (file) => (await import('../src/training/picked-model')).checkModel(file),
+  readPretrained: async (files, into, onProgress) =>
+    (await import('../src/training/picked-model')).readPretrained(files, into, onProgress),
   async decodePicture(picture, spec) {
     const decoded = await pictures.decodePicture(picture, spec);
     return Comlink.transfer(decoded, [decoded.pixels.buffer]);

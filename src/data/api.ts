@@ -7,13 +7,16 @@ import { BatchMaker } from './batches/batches';
 import { featureSource } from './batches/features';
 import { serveOnPort } from './batches/serve';
 import { Calls } from './calls';
+import type { OnStop } from './calls';
+import { within } from './deadline';
 import { DatasetCache, storeImages, storeTable } from './dataset';
 import { importSheets, readHeader, readPictures } from './embedded';
 import { columnFindings, inspectDataset } from './findings';
+import { journalled } from './journal';
 import { readPart } from './part';
 import { predictionTable } from './predict';
 import { Preparations, describePrepared } from './prepare';
-import { importPictures } from './pictures/intake';
+import { importPictures, sourceOf } from './pictures/intake';
 import { pictureInput } from './pictures/one';
 import { surveyPictures } from './pictures/survey';
 import { parseTable } from './readers/table';
@@ -23,13 +26,18 @@ import { summarise } from './summary';
 import { suggestTarget } from './target';
 import type { DataApi, ImportResult, OnProgress } from '../protocol/api';
 import type { DataSource, Id } from '../protocol/entities';
+import type { ImportStart } from '../protocol/imports';
+import type { ModelParser } from '../protocol/model-files';
 import type { DataStore, ImageData } from './dataset';
 import type { ReadStatic } from './embedded';
 import type { PictureParser } from './pictures/decode';
 import type { ParsedTable, ParserApi } from './readers/table';
 
 /** Everything that reads a file of a person's. */
-export type FileParser = ParserApi & PictureParser;
+export type FileParser = ParserApi & PictureParser & ModelParser;
+
+/** Longest silence of a parser over a table (which ends itself before), a picture, or a model. */
+const DEADLINES_MS = { table: 11 * 60_000, picture: 60_000, model: 120_000 } as const;
 
 /** A parser of its own for one file, disposable because the file is hostile until parsed. */
 export interface SpawnedParser {
@@ -60,15 +68,17 @@ export function createDataApi(host: DataHost): DataApi {
     return part;
   };
 
-  /** Runs `use` on a fresh parser that ends with the call. */
+  /** Runs `use` on a fresh parser that ends with the call. Each picture has its own deadline. */
   const parsed = <T>(
     callId: string,
+    deadline: keyof typeof DEADLINES_MS,
     use: (api: FileParser, onStop: (stop: () => void) => void) => Promise<T>,
   ): Promise<T> =>
     calls.run(callId, (onStop) => {
       const parser = host.spawnParser();
       onStop(() => parser.terminate());
-      return Promise.race([use(parser.api, onStop), parser.failed]);
+      const work = Promise.race([use(inTime(parser.api), onStop), parser.failed]);
+      return deadline === 'picture' ? work : within(DEADLINES_MS[deadline], work);
     });
 
   const baseOf = async (id: Id | undefined): Promise<ImageData | null> => {
@@ -81,13 +91,14 @@ export function createDataApi(host: DataHost): DataApi {
   };
 
   const keepTable = async (
+    store: DataStore,
     table: ParsedTable,
     name: string,
     source: DataSource,
     onProgress: OnProgress,
   ): Promise<ImportResult> => {
     onProgress({ label: 'Storing the table' });
-    const dataset = await storeTable(opened(store), table, name, source);
+    const dataset = await storeTable(store, table, name, source);
     const { manifest } = dataset;
     const findings = manifest.type === 'table' ? columnFindings(manifest) : [];
     return { dataset, findings, understood: table.understood };
@@ -99,44 +110,53 @@ export function createDataApi(host: DataHost): DataApi {
       datasets = new DatasetCache(store);
       preparations = new Preparations(datasets);
     },
-    async importTable(callId, file, source, onProgress) {
-      const table = await parsed(callId, (api) => api.parseTable(file, onProgress));
-      return keepTable(table, tableName(source.name), source, onProgress);
+    importTable(callId, file, source, onProgress) {
+      return imported(callId, { source, bytes: file.size }, async (store, onStop) => {
+        const table = await withParser(onStop, (api) => api.parseTable(file, onProgress));
+        return keepTable(store, table, tableName(source.name), source, onProgress);
+      });
     },
     importEmbedded(callId, name, onProgress) {
-      return calls.run(callId, async (onStop) => {
+      const start = { source: { kind: 'embedded', name }, bytes: null } as const;
+      return imported(callId, start, async (store, onStop) => {
         onProgress({ label: 'Loading the sample' });
         const header = await readHeader(host.readStatic, name);
         if ('sheets' in header) {
-          const parser = host.spawnParser();
-          onStop(() => parser.terminate());
-          const work = importSheets(opened(store), host.readStatic, parser.api, header, onProgress);
-          return Promise.race([work, parser.failed]);
+          return withParser(onStop, (api) =>
+            importSheets(store, host.readStatic, api, header, onProgress),
+          );
         }
         const { licence, origin } = header;
         const source: DataSource = { kind: 'embedded', name, licence, origin };
         if (header.type === 'table') {
           // Our own file: small and not hostile, so it needs no worker of its own.
           const table = await parseTable(await host.readStatic(header.file));
-          return keepTable(table, header.name, source, onProgress);
+          return keepTable(store, table, header.name, source, onProgress);
         }
         const { pixels, labels } = await readPictures(host.readStatic, header);
         onProgress({ label: 'Storing the pictures', total: header.rows, unit: 'rows' });
         const { rows, channels, height, width, classes } = header;
         const manifest = { name: header.name, rows, channels, height, width, classes, source };
-        const dataset = await storeImages(opened(store), manifest, pixels, labels);
+        const dataset = await storeImages(store, manifest, pixels, labels);
         return { dataset, findings: [], understood: [`${rows} pictures of ${height} × ${width}`] };
       });
     },
     surveyPictures: (callId, source, onProgress) =>
-      parsed(callId, (api) => surveyPictures(source, api, onProgress)),
+      parsed(callId, 'picture', (api) => surveyPictures(source, api, onProgress)),
     importPictures(callId, source, options, onProgress) {
-      return parsed(callId, async (parser, onStop) => {
-        const intake = { store: opened(store), parser, base: await baseOf(options.addTo), onStop };
-        return importPictures(intake, source, options, onProgress);
-      });
+      const start = { source: sourceOf(source, options.name), bytes: null };
+      return imported(callId, start, (store, onStop) =>
+        withParser(onStop, async (parser) => {
+          const intake = { store, parser, base: await baseOf(options.addTo), onStop };
+          return importPictures(intake, source, options, onProgress);
+        }),
+      );
     },
-    readPicture: (callId, file, recipe) => parsed(callId, (api) => pictureInput(api, file, recipe)),
+    readPicture: (callId, file, recipe) =>
+      parsed(callId, 'picture', (api) => pictureInput(api, file, recipe)),
+    readPretrained: (callId, files, architecture, onProgress) =>
+      parsed(callId, 'model', (api) => api.readPretrained(files, architecture, onProgress)),
+    checkModel: (callId, file) => parsed(callId, 'model', (api) => api.checkModel(file)),
     cancel: (callId) => calls.cancel(callId),
     async summarise(datasetId, target) {
       return summarise(await opened(datasets).get(datasetId), target);
@@ -180,9 +200,20 @@ export function createDataApi(host: DataHost): DataApi {
       return readPart(await opened(preparations).get(config), recipe, part, options);
     },
     async readForPrediction(callId, file, recipe, onProgress) {
-      const cells = await parsed(callId, (api) => api.parseCells(file, onProgress));
+      const cells = await parsed(callId, 'table', (api) => api.parseCells(file, onProgress));
       return predictionTable(cells, recipe);
     },
+  };
+}
+
+/** Each picture, and a zip's table of contents, must answer in time. */
+function inTime(api: FileParser): FileParser {
+  const soon = <T>(work: Promise<T>): Promise<T> => within(DEADLINES_MS.picture, work);
+  return {
+    ...api,
+    openZip: (file) => soon(api.openZip(file)),
+    measurePicture: (picture) => soon(api.measurePicture(picture)),
+    decodePicture: (picture, spec) => soon(api.decodePicture(picture, spec)),
   };
 }
 

@@ -4,13 +4,13 @@
  */
 import { AppError } from '../core/errors';
 
+/** Registers what is to be stopped when the call ends, in whatever way. */
+export type OnStop = (stop: () => void) => void;
+
 export class Calls {
   readonly #running = new Map<string, () => void>();
 
-  async run<T>(
-    callId: string,
-    work: (onStop: (stop: () => void) => void) => Promise<T>,
-  ): Promise<T> {
+  async run<T>(callId: string, work: (onStop: OnStop) => Promise<T>): Promise<T> {
     const stops: (() => void)[] = [];
     const cancelled = new Promise<never>((_, reject) => {
       this.#running.set(callId, () => reject(cancellation()));

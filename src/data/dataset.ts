@@ -20,7 +20,13 @@ import type { ParsedColumn, ParsedTable } from './readers/table';
 /** What the data part needs of the store; a Map does in tests. */
 export type DataStore = Pick<
   StoreApi,
-  'putChunk' | 'getChunk' | 'putDataset' | 'getDataset' | 'discardChunks'
+  | 'putChunk'
+  | 'getChunk'
+  | 'putDataset'
+  | 'getDataset'
+  | 'discardChunks'
+  | 'beginImport'
+  | 'discardImport'
 >;
 
 export type Column = ColumnValues & { readonly manifest: ColumnManifest };

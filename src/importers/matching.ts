@@ -28,12 +28,16 @@ export function withWeightsOf(graph: Graph, tensors: Tensors): Graph {
   return withInitializers(graph, found);
 }
 
-/** Answers of the file's model: rows of its last layer's weight, which is `last` in ours; null where it has none. */
-export function outputsOf(tensors: Tensors, last: string): number | null {
+/**
+ * Answers of the file's model: rows of its last layer's weight, which is `last` in ours and as wide as ours; null where
+ * it has none. The width matters: a shape of a billion rows costs nothing in a file whose rows are empty.
+ */
+export function outputsOf(tensors: Tensors, last: string, width: number): number | null {
   const layer = layersInOrder(tensors).findLast((each) => kindOf(each) === DENSE);
   const { dims } = tensors.get(last) ?? layer?.[1].get('weight') ?? { dims: [] };
-  const [outputs] = dims;
-  return dims.length === 2 && outputs !== undefined && outputs > 0 ? outputs : null;
+  const [outputs, inputs] = dims;
+  const fits = dims.length === 2 && inputs === width && width > 0;
+  return fits && outputs !== undefined && outputs > 0 ? outputs : null;
 }
 
 function named(wanted: Tensors, tensors: Tensors): Map<string, Float32Array> {

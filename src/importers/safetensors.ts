@@ -6,6 +6,7 @@
 import { BYTES_PER_ELEMENT, sizeOf } from '../core/dtype';
 import type { NumericDType } from '../core/dtype';
 import { AppError } from '../core/errors';
+import { shownValue } from '../core/shown';
 import type { Tensor } from '../onnx/graph';
 import { bytesOf, viewOf } from '../onnx/tensor-wire';
 
@@ -14,8 +15,9 @@ export interface Safetensors {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-/** The format's own limit on its header. */
-const HEADER_LIMIT = 100_000_000;
+/** The format allows 100 MB; the largest language models need less than one, and JSON takes ten times as much in memory. */
+const HEADER_LIMIT = 16 * 2 ** 20;
+const MOST_TENSORS = 100_000;
 const PREFIX = 8;
 
 const DTYPE_OF: ReadonlyMap<string, NumericDType> = new Map([
@@ -55,19 +57,20 @@ export function readSafetensors(file: Uint8Array): Safetensors {
     if (name === '__metadata__') {
       if (!isRecord(value)) throw broken('its __metadata__ is not an object');
       for (const [key, text] of Object.entries(value)) {
-        if (typeof text !== 'string') throw broken(`its metadata "${key}" is not text`);
+        if (typeof text !== 'string') throw broken(`its metadata "${shownValue(key)}" is not text`);
         metadata.set(key, text);
       }
     } else {
       entries.push({ name, ...readEntry(name, value, file.length - start) });
     }
   }
+  if (entries.length > MOST_TENSORS) throw broken(`it names ${entries.length} tensors`);
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let covered = 0;
   for (const { name, begin, end, dtype, dims } of entries) {
     // The format has neither holes nor overlaps: either would hide something, or be the same bytes twice.
     if (begin !== covered)
-      throw broken(`tensor "${name}" begins at ${begin} instead of ${covered}`);
+      throw broken(`tensor "${shownValue(name)}" begins at ${begin} instead of ${covered}`);
     covered = end;
     const data = viewOf(dtype, file.subarray(start + begin, start + end));
     tensors.set(name, { dtype, dims, data });
@@ -82,8 +85,11 @@ function readHeader(file: Uint8Array): { length: number; json: Record<string, un
   if (file.length < PREFIX) throw broken(`it has only ${file.length} bytes`);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const length = Number(view.getBigUint64(0, true));
-  if (length > HEADER_LIMIT || PREFIX + length > file.length) {
+  if (PREFIX + length > file.length) {
     throw broken(`its header claims ${length} bytes and the file has ${file.length}`);
+  }
+  if (length > HEADER_LIMIT) {
+    throw broken(`its header has ${length} bytes; at most ${HEADER_LIMIT} are read`);
   }
   let json: unknown;
   try {
@@ -97,21 +103,23 @@ function readHeader(file: Uint8Array): { length: number; json: Record<string, un
 }
 
 function readEntry(name: string, value: unknown, available: number): Entry {
-  if (!isRecord(value)) throw broken(`the entry of "${name}" is not an object`);
-  const dtype = DTYPE_OF.get(String(value['dtype']));
+  if (!isRecord(value)) throw broken(`the entry of "${shownValue(name)}" is not an object`);
+  const dtype = DTYPE_OF.get(shownValue(value['dtype']));
   if (dtype === undefined) {
-    throw broken(`tensor "${name}" has the type ${String(value['dtype'])}, which is not known`);
+    throw broken(
+      `tensor "${shownValue(name)}" has the type ${shownValue(value['dtype'])}, which is not known`,
+    );
   }
   const { shape: dims, data_offsets: offsets } = value;
-  if (!isCounts(dims)) throw broken(`tensor "${name}" has no proper shape`);
+  if (!isCounts(dims)) throw broken(`tensor "${shownValue(name)}" has no proper shape`);
   if (!isCounts(offsets) || offsets.length !== 2) {
-    throw broken(`tensor "${name}" has no proper offsets`);
+    throw broken(`tensor "${shownValue(name)}" has no proper offsets`);
   }
   const [begin = 0, end = 0] = offsets;
   const expected = sizeOf(dims) * BYTES_PER_ELEMENT[dtype];
   if (begin > end || end > available || end - begin !== expected) {
     throw broken(
-      `tensor "${name}" of shape [${dims.join(', ')}] needs ${expected} bytes, and its offsets are ${begin} to ${end} of ${available}`,
+      `tensor "${shownValue(name)}" of shape [${dims.join(', ')}] needs ${expected} bytes, and its offsets are ${begin} to ${end} of ${available}`,
     );
   }
   return { dtype, dims, begin, end };
@@ -127,7 +135,7 @@ export function writeSafetensors({ tensors, metadata }: Safetensors): Uint8Array
   for (const [name, tensor] of ordered) {
     const dtype = tensor.dtype === 'string' ? undefined : NAME_OF.get(tensor.dtype);
     if (dtype === undefined)
-      throw broken(`tensor "${name}" is ${tensor.dtype}, which it cannot hold`);
+      throw broken(`tensor "${shownValue(name)}" is ${tensor.dtype}, which it cannot hold`);
     const { byteLength } = bytesOf(tensor);
     header[name] = { dtype, shape: tensor.dims, data_offsets: [at, at + byteLength] };
     at += byteLength;

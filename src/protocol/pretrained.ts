@@ -8,7 +8,6 @@ import type {
   Timestamp,
 } from './entities';
 import type { BaseOf, PretrainedSource } from './fine-tune';
-import type { OnProgress } from './progress';
 
 /** A file to start from, in the store under the hash of its bytes. */
 export interface PretrainedModel {
@@ -134,15 +133,6 @@ export interface PretrainedTrainApi {
   backbone(id: string): Promise<BackboneManifest>;
   /** Loads a body and says what it is, where it may be cut, and what of it can learn. */
   describePretrained(source: PretrainedSource): Promise<PretrainedSummary>;
-  /**
-   * Reads what a person picked to start from, checks it, and gives it back as one file to keep. Weights alone are
-   * read into `architecture`.
-   */
-  readPretrained(
-    files: readonly PretrainedFile[],
-    architecture: Architecture | null,
-    onProgress: OnProgress,
-  ): Promise<ReadPretrained>;
   /** A LoRA run's small file, put back into the body that it was learned on: the finished model again. */
   applyAdapter(adapter: ArrayBuffer): Promise<AppliedAdapter>;
 }

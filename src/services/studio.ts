@@ -4,6 +4,8 @@
  * have to act together.
  */
 import { AppError } from '../core/errors';
+import { wholeFile } from '../core/whole-file';
+import { MODEL_LIMITS } from '../protocol/model-files';
 import type {
   DataApi,
   ImportResult,
@@ -255,6 +257,17 @@ export class Studio {
     return compress(this.workers, callId, modelId, mode, onProgress);
   }
 
+  /** A person's `.onnx`, read to its end where it can harm nothing; throws what is wrong with it. */
+  async checkedModel(file: Blob): Promise<ArrayBuffer> {
+    await this.workers.data.checkModel(crypto.randomUUID(), file);
+    return wholeFile(file, MODEL_LIMITS.bytes, 'The model');
+  }
+
+  /** What a person's `.onnx` is, from the graph and from the runtime. */
+  async inspectModel(file: Blob): Promise<InspectedModel> {
+    return this.workers.infer.inspectModel(await this.checkedModel(file));
+  }
+
   /** Reads a person's `.onnx`; a file with problems is refused with all of them. */
   async importModel(
     projectId: Id,
@@ -297,10 +310,11 @@ export class Studio {
     onProgress: OnProgress,
     project: Project | null = null,
   ): Promise<PretrainedModel> {
-    const { train, store } = this.workers;
+    const { data, store } = this.workers;
     const weightsAlone = files.some(({ path }) => /\.safetensors$/i.test(path));
     const architecture = weightsAlone && project ? await this.#architecture(project) : null;
-    const read = await train.readPretrained(files, architecture, onProgress);
+    const callId = crypto.randomUUID();
+    const read = await data.readPretrained(callId, files, architecture, onProgress);
     const { name, summary, file } = read;
     return store.putPretrained({ name, summary }, file);
   }

@@ -157,7 +157,7 @@ export class GraphViewer {
 
   /** A file that is only looked at; nothing of it is kept. */
   async openFile(file: File): Promise<void> {
-    const bytes = await file.arrayBuffer();
+    const bytes = await this.#project.studio.checkedModel(file);
     const id = `file ${++this.#files}`;
     this.#file = { id, source: { kind: 'file', name: file.name, bytes } };
     this.#after = id;

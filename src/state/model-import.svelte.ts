@@ -1,4 +1,6 @@
 /** A person's `.onnx` on its way in: read, shown for what it is, kept as `imported`, judged where this data fits. */
+import { wholeFile } from '../core/whole-file';
+import { MODEL_LIMITS } from '../protocol/model-files';
 import type { InspectedModel } from '../protocol/api';
 import type { DatasetVersion, FittedRecipe, ModelVersion } from '../protocol/entities';
 import type { OpenProject } from './project.svelte';
@@ -53,7 +55,7 @@ export class ModelImport {
     this.reset();
     this.#file = file;
     await this.#work(async () => {
-      const inspected = await this.#project.studio.infer.inspectModel(await file.arrayBuffer());
+      const inspected = await this.#project.studio.inspectModel(file);
       if (this.#file === file) this.#inspected = inspected;
     });
   }
@@ -64,7 +66,8 @@ export class ModelImport {
     let saved: ModelVersion | null = null;
     await this.#work(async () => {
       const { studio, current, records } = this.#project;
-      saved = await studio.applyAdapter(current.id, await file.arrayBuffer());
+      const adapter = await wholeFile(file, MODEL_LIMITS.adapter, file.name);
+      saved = await studio.applyAdapter(current.id, adapter);
       await records.loadModels();
     });
     return saved;
@@ -78,7 +81,8 @@ export class ModelImport {
     await this.#work(async () => {
       const { studio, current, records } = this.#project;
       const name = file.name.replace(/\.onnx$/i, '');
-      saved = (await studio.importModel(current.id, name, await file.arrayBuffer())).model;
+      const bytes = await studio.checkedModel(file);
+      saved = (await studio.importModel(current.id, name, bytes)).model;
       await records.loadModels();
     });
     return saved;

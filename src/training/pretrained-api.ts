@@ -10,14 +10,13 @@ import type { TrainApi, TrainRequest } from '../protocol/api';
 import type { FittedRecipe, RunConfig } from '../protocol/entities';
 import type { BaseOf, PretrainedBlueprint } from '../protocol/fine-tune';
 import { assembleModel } from './assemble';
-import { asBase } from './base';
 import type { Base } from './base';
 import type { Bases } from './bases';
 import { describeBase } from './describe-base';
 import { adapterFor, lessonOptions, taughtBy } from './lesson';
 import type { Lesson } from './lesson';
 import type { Tensors } from './loop-types';
-import { ADAPTER_KEY, readPicked } from './picked';
+import { ADAPTER_KEY } from './picked';
 
 /** What an adapter's file says beside its tensors: all that the finished model needs besides its body. */
 interface AdapterRecord {
@@ -29,10 +28,7 @@ interface AdapterRecord {
   readonly seed: number;
 }
 
-type PretrainedApi = Pick<
-  TrainApi,
-  'backbone' | 'describePretrained' | 'readPretrained' | 'applyAdapter'
->;
+type PretrainedApi = Pick<TrainApi, 'backbone' | 'describePretrained' | 'applyAdapter'>;
 
 export function pretrainedMethods(
   bases: Bases,
@@ -44,12 +40,6 @@ export function pretrainedMethods(
     async describePretrained(source) {
       const { graph } = await bases.load(source);
       return describeBase(graph, await bases.told(source));
-    },
-
-    async readPretrained(files, architecture, onProgress) {
-      const { name, graph, file, told } = await readPicked(files, architecture, onProgress);
-      onProgress({ label: 'Looking for its head' });
-      return { name, summary: describeBase(asBase(graph), told), file };
     },
 
     async applyAdapter(file) {

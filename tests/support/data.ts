@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createDataApi } from '../../src/data/api';
 import { DatasetCache, storeTable } from '../../src/data/dataset';
 import { parseCells, parseTable } from '../../src/data/readers/table';
+import type { ModelParser } from '../../src/protocol/model-files';
 import type { DataStore, Dataset, TableData } from '../../src/data/dataset';
 import type { ReadStatic } from '../../src/data/embedded';
 import type { PictureParser } from '../../src/data/pictures/decode';
@@ -33,6 +34,8 @@ export function memoryStore(): DataStore {
       datasets.set(dataset.id, dataset);
       return Promise.resolve(dataset);
     },
+    beginImport: () => Promise.resolve('import'),
+    discardImport: () => Promise.resolve({ bytes: 0 }),
     discardChunks(refs) {
       for (const ref of refs) chunks.delete(ref.storageKey);
       return Promise.resolve();
@@ -56,6 +59,8 @@ export const NO_PICTURES: PictureParser = {
   cutSheet: nothing,
 };
 
+export const NO_MODELS: ModelParser = { readPretrained: nothing, checkModel: nothing };
+
 /** The data API with parsers that run in this process. */
 export function memoryDataApi(
   store = memoryStore(),
@@ -68,6 +73,7 @@ export function memoryDataApi(
         parseTable: (file, on) => parseTable(file, on),
         parseCells: (file, on) => parseCells(file, on),
         ...pictures,
+        ...NO_MODELS,
       },
       failed: new Promise<never>(() => undefined),
       terminate: () => undefined,

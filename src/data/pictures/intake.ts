@@ -124,7 +124,7 @@ function understood({ manifest }: DatasetVersion, used: Compact): string[] {
   ];
 }
 
-function sourceOf(source: PictureSource, name: string): DataSource {
+export function sourceOf(source: PictureSource, name: string): DataSource {
   const kinds = { files: 'folder', zip: 'zip', frames: 'camera' } as const;
   return { kind: kinds[source.kind], name };
 }

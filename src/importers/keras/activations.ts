@@ -1,5 +1,6 @@
 /** Keras's activation functions in ONNX. Names in both spellings (Keras's and tfjs's). */
 import { attr } from '../../onnx/graph';
+import { shownValue } from '../../core/shown';
 import { broken } from './files';
 import { emit } from './values';
 import type { LayerContext, Value } from './values';
@@ -57,10 +58,10 @@ export function activate(context: LayerContext, value: Value, activation: unknow
     typeof name === 'string' && Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined;
   if (apply === undefined) {
     throw broken(
-      `the layer "${context.layer.name}" has the activation ${String(name)}, which is not known here`,
+      `the layer "${context.layer.name}" has the activation ${shownValue(name)}, which is not known here`,
       {
         layer: context.layer.name,
-        activation: String(name),
+        activation: shownValue(name),
       },
     );
   }

@@ -5,6 +5,7 @@
 import { sizeOf } from '../../core/dtype';
 import { AppError } from '../../core/errors';
 import { decodeNumbers } from '../../core/number-format';
+import { shownValue } from '../../core/shown';
 import type { Tensor } from '../../onnx/graph';
 import { viewOf } from '../../onnx/tensor-wire';
 
@@ -36,6 +37,12 @@ export interface ModelConfig {
 
 const NESTING = 8;
 const LAYERS = 5_000;
+/** Calls of the layers of one model, and inputs of one call. */
+const CALLS = 20_000;
+const SOURCES = 1_000;
+/** Largest known Keras models have about a thousand weights. */
+const WEIGHTS = 20_000;
+const LONGEST_NAME = 500;
 
 export function broken(what: string, data: Readonly<Record<string, unknown>> = {}): AppError {
   return new AppError(
@@ -81,7 +88,7 @@ export function readModel(value: unknown, depth: number): ModelConfig {
   const sequential = className === 'Sequential';
   if (!sequential && className !== 'Model' && className !== 'Functional') {
     throw broken(
-      `it is of the class ${String(className)}; Sequential, Model and Functional are read`,
+      `it is of the class ${shownValue(className)}; Sequential, Model and Functional are read`,
     );
   }
   // Old files keep a Sequential's layers as a bare list.
@@ -89,10 +96,13 @@ export function readModel(value: unknown, depth: number): ModelConfig {
   if (!isRecord(body) || !Array.isArray(body['layers'])) throw broken('it lists no layers');
   const layers: readonly unknown[] = body['layers'];
   if (layers.length > LAYERS) throw broken(`it has ${layers.length} layers`);
+  const read = layers.map(readLayer);
+  const calls = read.reduce((all, layer) => all + layer.calls.length, 0);
+  if (calls > CALLS) throw broken(`its layers are called ${calls} times`);
   return {
     sequential,
     name: typeof body['name'] === 'string' ? body['name'] : 'model',
-    layers: layers.map(readLayer),
+    layers: read,
     inputs: sequential ? [] : sources(body['input_layers']),
     outputs: sequential ? [] : sources(body['output_layers']),
     buildInputShape: body['build_input_shape'],
@@ -106,7 +116,9 @@ function readLayer(value: unknown): LayerConfig {
     throw broken('one of its layers has no class or no configuration');
   }
   const name = value['name'] ?? config['name'];
-  if (typeof name !== 'string') throw broken(`a layer of the class ${className} has no name`);
+  if (typeof name !== 'string' || name.length > LONGEST_NAME) {
+    throw broken(`a layer of the class ${shownValue(className)} has no name, or a very long one`);
+  }
   const calls = Array.isArray(inbound) ? inbound.map((call) => callSources(call)) : [];
   return { className, name, config, calls: calls.filter((call) => call.length > 0) };
 }
@@ -115,6 +127,7 @@ function readLayer(value: unknown): LayerConfig {
 function sources(value: unknown): Source[] {
   if (!Array.isArray(value)) return [];
   if (typeof value[0] === 'string') return [source(value)];
+  if (value.length > SOURCES) throw broken(`one of its layers has ${value.length} inputs`);
   return value.map(source);
 }
 
@@ -152,15 +165,17 @@ export function readWeights(
   const manifest = json['weightsManifest'];
   if (!Array.isArray(manifest)) throw broken('model.json has no weightsManifest');
   const weights = new Map<string, Tensor>();
+  const used = new Set<string>();
   for (const group of manifest as readonly unknown[]) {
     if (!isRecord(group) || !Array.isArray(group['paths']) || !Array.isArray(group['weights'])) {
       throw broken('a group of its weightsManifest lacks paths or weights');
     }
-    const bytes = joined(group['paths'], files);
+    const bytes = joined(group['paths'], files, used);
     let at = 0;
     for (const entry of group['weights'] as readonly unknown[]) {
       const { name, tensor, length } = readWeight(entry, bytes, at);
       weights.set(name, tensor);
+      if (weights.size > WEIGHTS) throw broken(`it has more than ${WEIGHTS} weights`);
       at += length;
     }
     if (at !== bytes.length) {
@@ -170,9 +185,16 @@ export function readWeights(
   return weights;
 }
 
-function joined(paths: readonly unknown[], files: ReadonlyMap<string, Uint8Array>): Uint8Array {
+/** Each shard counts once: one that was named a thousand times would be a thousand times as large in memory. */
+function joined(
+  paths: readonly unknown[],
+  files: ReadonlyMap<string, Uint8Array>,
+  used: Set<string>,
+): Uint8Array {
   const parts = paths.map((path) => {
-    const name = String(path).split('/').at(-1) ?? '';
+    const name = shownValue(path).split('/').at(-1) ?? '';
+    if (used.has(name)) throw broken(`it names the weights file "${name}" twice`);
+    used.add(name);
     const file = files.get(name);
     if (file !== undefined) return file;
     throw new AppError(
@@ -206,11 +228,13 @@ function readWeight(
 ): { name: string; tensor: Tensor; length: number } {
   if (!isRecord(entry)) throw broken('an entry of its weights is not an object');
   const { name, shape: dims, dtype, quantization } = entry;
-  if (typeof name !== 'string' || !isShape(dims)) throw broken('a weight has no name or no shape');
+  if (typeof name !== 'string' || name.length > LONGEST_NAME || !isShape(dims)) {
+    throw broken('a weight has no name or no shape');
+  }
   const stored = isRecord(quantization) ? quantization['dtype'] : dtype;
   const type = Object.entries(STORED).find(([key]) => key === stored)?.[1];
   if (type === undefined || (dtype !== 'float32' && dtype !== 'float16')) {
-    throw broken(`the weight "${name}" is stored as ${String(stored)}`, { weight: name });
+    throw broken(`the weight "${name}" is stored as ${shownValue(stored)}`, { weight: name });
   }
   const size = sizeOf(dims);
   const length = size * { float32: 4, float16: 2, uint8: 1, uint16: 2 }[type];

@@ -4,6 +4,7 @@
  * first, as everywhere in the studio.
  */
 import { AppError } from '../../core/errors';
+import { shownValue } from '../../core/shown';
 import { GraphBuilder } from '../../onnx/builder';
 import type { Dim, Graph, Tensor } from '../../onnx/graph';
 import { broken, modelConfig, parseJson, readModel, readWeights } from './files';
@@ -34,7 +35,7 @@ export function importKeras({ modelJson, shards, metadataJson }: KerasFiles): Im
   const model = modelConfig(json);
   const builder = new GraphBuilder(model.name);
   const walk = new Walk(builder, readWeights(json, shards));
-  const outputs = walk.model(model, undefined);
+  const outputs = walk.model(model, undefined, 0);
   for (const { name, shape } of outputs) builder.output(name, 'float32', onnxDims(shape));
   const metadata = metadataJson === undefined ? {} : parseJson(metadataJson, 'metadata.json');
   const { labels } = metadata;
@@ -59,63 +60,99 @@ function onnxDims(shape: readonly Length[]): Dim[] {
   return ['batch', channels, height, width];
 }
 
+/** Layers written out, nested models each time that they are called. */
+const MOST_LAYERS = 10_000;
+
+/** What Keras keeps as Python code (marshalled or by reference) in the model's file. */
+const RUNS_CODE = new Set(['Lambda', 'TFOpLambda', 'SlicingOpLambda']);
+
+interface Call {
+  readonly layer: LayerConfig;
+  readonly sources: readonly Source[];
+  readonly call: number;
+}
+
 class Walk {
   readonly #builder: GraphBuilder;
   readonly #weights: ReadonlyMap<string, Tensor>;
+  /** Weights by what stands behind each slash of their names. */
+  readonly #endings = new Map<string, Tensor[]>();
+  #emitted = 0;
 
   constructor(builder: GraphBuilder, weights: ReadonlyMap<string, Tensor>) {
     this.#builder = builder;
     this.#weights = weights;
+    for (const [name, tensor] of weights) {
+      for (let at = name.indexOf('/'); at >= 0; at = name.indexOf('/', at + 1)) {
+        const ending = name.slice(at + 1);
+        const known = this.#endings.get(ending);
+        if (known) known.push(tensor);
+        else this.#endings.set(ending, [tensor]);
+      }
+    }
   }
 
-  /** Outputs of a model; `given` are its inputs where it stands inside another. */
-  model(model: ModelConfig, given: readonly Value[] | undefined): Value[] {
-    return model.sequential ? [this.#sequence(model, given)] : this.#network(model, given);
+  /** Outputs of a model; `given` are its inputs where it stands inside `depth` others. */
+  model(model: ModelConfig, given: readonly Value[] | undefined, depth: number): Value[] {
+    return model.sequential
+      ? [this.#sequence(model, given, depth)]
+      : this.#network(model, given, depth);
   }
 
-  #sequence(model: ModelConfig, given: readonly Value[] | undefined): Value {
+  #sequence(model: ModelConfig, given: readonly Value[] | undefined, depth: number): Value {
     let value = given?.[0];
     for (const layer of model.layers) {
       if (layer.className === 'InputLayer') value ??= this.#input(layer);
       else {
         const nested = value === undefined && isModel(layer);
         const input = value ?? (nested ? undefined : this.#input(layer, model.buildInputShape));
-        [value] = this.#layer(layer, input === undefined ? undefined : [input]);
+        [value] = this.#layer(layer, input === undefined ? undefined : [input], depth);
       }
     }
     if (value === undefined) throw broken(`the model "${model.name}" has no layers`);
     return value;
   }
 
-  #network(model: ModelConfig, given: readonly Value[] | undefined): Value[] {
+  #network(model: ModelConfig, given: readonly Value[] | undefined, depth: number): Value[] {
     const made = new Map<string, Value>();
     const key = ({ layer, call, tensor }: Source) => `${layer}\n${call}\n${tensor}`;
+    const layers = new Map(model.layers.map((layer) => [layer.name, layer]));
     model.inputs.forEach((input, index) => {
-      const layer = model.layers.find(({ name }) => name === input.layer);
+      const layer = layers.get(input.layer);
       if (layer === undefined) throw broken(`its input layer "${input.layer}" is missing`);
       made.set(key(input), given?.[index] ?? this.#input(layer));
     });
-    const open = model.layers.flatMap((layer) =>
-      layer.calls.map((sources, call) => ({ layer, sources, call })),
-    );
-    // Layers are nearly always listed in order; where not, go round until nothing moves.
-    for (let left = open; left.length > 0;) {
-      const later: typeof left = [];
-      for (const item of left) {
-        const inputs = item.sources.map((source) => made.get(key(source)));
-        if (inputs.includes(undefined)) later.push(item);
-        else {
-          const known = inputs.filter((input) => input !== undefined);
-          this.#layer(item.layer, known).forEach((value, tensor) =>
-            made.set(key({ layer: item.layer.name, call: item.call, tensor }), value),
-          );
-        }
+    // Layers are nearly always listed in order; a call that comes too early waits for the first input that it lacks.
+    const waiting = new Map<string, Call[]>();
+    let open = 0;
+    const ready = model.layers
+      .flatMap((layer) => layer.calls.map((sources, call): Call => ({ layer, sources, call })))
+      .reverse();
+    for (let item = ready.pop(); item; item = ready.pop()) {
+      const lacking = item.sources.find((source) => !made.has(key(source)));
+      if (lacking !== undefined) {
+        const queue = waiting.get(key(lacking));
+        if (queue) queue.push(item);
+        else waiting.set(key(lacking), [item]);
+        open++;
+        continue;
       }
-      if (later.length === left.length) {
-        const names = later.map(({ layer }) => `"${layer.name}"`).slice(0, 5);
-        throw broken(`the layers ${names.join(', ')} wait for inputs that no layer makes`);
-      }
-      left = later;
+      const { layer, call } = item;
+      const inputs = item.sources.flatMap((source) => made.get(key(source)) ?? []);
+      this.#layer(layer, inputs, depth).forEach((value, tensor) => {
+        const name = key({ layer: layer.name, call, tensor });
+        made.set(name, value);
+        const released = waiting.get(name) ?? [];
+        waiting.delete(name);
+        open -= released.length;
+        ready.push(...released.reverse());
+      });
+    }
+    if (open > 0) {
+      const names = [...waiting.values()].flat().map(({ layer }) => `"${layer.name}"`);
+      throw broken(
+        `the layers ${names.slice(0, 5).join(', ')} wait for inputs that no layer makes`,
+      );
     }
     return model.outputs.map((output) => {
       const value = made.get(key(output));
@@ -137,16 +174,27 @@ class Walk {
     return { name, shape };
   }
 
-  #layer(layer: LayerConfig, inputs: readonly Value[] | undefined): Value[] {
+  #layer(layer: LayerConfig, inputs: readonly Value[] | undefined, depth: number): Value[] {
     if (isModel(layer)) {
       const inner = { class_name: layer.className, config: layer.config };
-      return this.model(readModel(inner, 1), inputs);
+      return this.model(readModel(inner, depth + 1), inputs, depth + 1);
+    }
+    // A model that is called ten times inside one that is called ten times …
+    if (++this.#emitted > MOST_LAYERS) {
+      throw broken(`its models come to more than ${MOST_LAYERS} layers when they are written out`);
+    }
+    if (RUNS_CODE.has(layer.className)) {
+      throw new AppError(
+        'import/keras-code',
+        `The layer "${shownValue(layer.name)}" is a ${layer.className}: a program inside the model file, which the studio never runs. Build the model without it, or convert it to ONNX with tf2onnx.`,
+        { layer: layer.name, className: layer.className },
+      );
     }
     const emitLayer = LAYERS.get(layer.className);
     if (emitLayer === undefined) {
       throw new AppError(
         'import/keras-layer',
-        `The layer "${layer.name}" is of the class ${layer.className}, which the studio does not read. ` +
+        `The layer "${shownValue(layer.name)}" is of the class ${shownValue(layer.className)}, which the studio does not read. ` +
           'Convert the model to ONNX with tf2onnx instead.',
         { layer: layer.name, className: layer.className },
       );
@@ -168,14 +216,16 @@ class Walk {
   #weight(layer: string, name: string): Tensor | undefined {
     const exact = this.#weights.get(`${layer}/${name}`);
     if (exact !== undefined) return exact;
-    const ending = `/${layer}/${name}`;
-    const found = [...this.#weights].filter(([key]) => key.endsWith(ending));
+    const found = this.#endings.get(`${layer}/${name}`) ?? [];
     if (found.length > 1) {
-      throw broken(`${found.length} weights end in "${ending}"; give the layers different names`, {
-        layer,
-      });
+      throw broken(
+        `${found.length} weights end in "/${layer}/${name}"; give the layers different names`,
+        {
+          layer,
+        },
+      );
     }
-    return found[0]?.[1];
+    return found[0];
   }
 }
 

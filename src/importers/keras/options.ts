@@ -1,4 +1,5 @@
 /** Typed reading of a layer's configuration. What is absent takes Keras's default; what is odd is an error. */
+import { shownValue } from '../../core/shown';
 import { broken } from './files';
 import type { LayerConfig } from './files';
 
@@ -39,8 +40,16 @@ export function refuseChannelsFirst(layer: LayerConfig): void {
 }
 
 export function odd(layer: string, key: string, value: unknown): Error {
-  return broken(`the layer "${layer}" has ${key} = ${JSON.stringify(value) ?? 'nothing'}`, {
+  return broken(`the layer "${layer}" has ${key} = ${told(value)}`, {
     layer,
     key,
   });
+}
+
+/** Short lists of numbers are what is mostly wrong; anything else is only named. */
+function told(value: unknown): string {
+  const short = Array.isArray(value) && value.length <= 8;
+  return short && value.every((item) => typeof item === 'number')
+    ? JSON.stringify(value)
+    : shownValue(value);
 }

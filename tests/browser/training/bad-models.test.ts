@@ -5,17 +5,17 @@
 import * as Comlink from 'comlink';
 import { afterAll, expect, it } from 'vitest';
 import { AppError } from '../../../src/core/errors';
-import type { TrainApi } from '../../../src/protocol/api';
+import type { ModelParser } from '../../../src/protocol/model-files';
 import { installErrorCodec } from '../../../src/protocol/errors';
 import type { Blocker } from '../../../src/protocol/pretrained';
 import { CORPUS } from '../../unit/onnx/bad-models';
 import { model } from '../../unit/onnx/proto';
 
 installErrorCodec(Comlink.transferHandlers);
-const worker = new Worker(new URL('../../../workers/train.worker.ts', import.meta.url), {
+const worker = new Worker(new URL('../../../workers/parse.worker.ts', import.meta.url), {
   type: 'module',
 });
-const train = Comlink.wrap<TrainApi>(worker);
+const parser = Comlink.wrap<ModelParser>(worker);
 /** The longest time for which the page could not run, in milliseconds. */
 let longestGap = 0;
 let last = performance.now();
@@ -31,7 +31,7 @@ afterAll(() => {
 
 function read(bytes: Uint8Array<ArrayBuffer>) {
   const files = [{ path: 'model.onnx', file: new Blob([bytes]) }];
-  return train.readPretrained(
+  return parser.readPretrained(
     files,
     null,
     Comlink.proxy(() => undefined),

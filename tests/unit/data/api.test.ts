@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createDataApi } from '../../../src/data/api';
-import { NO_PICTURES, memoryDataApi, memoryStore, readStatic } from '../../support/data';
+import { NO_MODELS, NO_PICTURES, memoryDataApi, memoryStore, readStatic } from '../../support/data';
 import { runConfig } from '../../support/run-config';
 import type { DataFinding, Id, RunConfig } from '../../../src/protocol/entities';
 
@@ -385,6 +385,7 @@ describe('cancelling', () => {
       spawnParser: () => ({
         api: {
           ...NO_PICTURES,
+          ...NO_MODELS,
           parseTable: () => new Promise(quiet),
           parseCells: () => new Promise(quiet),
         },

@@ -256,8 +256,8 @@ describe('what cannot be read is refused by name', () => {
     [
       'an unknown layer',
       files(topology(layer('Lambda'))),
-      /"odd" is of the class Lambda/,
-      'import/keras-layer',
+      /"odd" is a Lambda: a program/,
+      'import/keras-code',
     ],
     [
       'an unknown activation',

@@ -18,6 +18,7 @@ import type {
 import { pixelChoices, pretrainedBlueprint, samePixels } from '../../../src/services/pretrained';
 import { prepareLesson } from '../../../src/training/lesson';
 import { readPicked } from '../../../src/training/picked';
+import { readPretrained } from '../../../src/training/picked-model';
 import { createTrainApi } from '../../../src/training/train-api';
 import { Bases } from '../../../src/training/bases';
 import { tinyClassifier } from '../../support/tiny-body';
@@ -135,7 +136,7 @@ describe('a Teachable Machine model', () => {
   it('wants pixels from -1 to 1 whenever it is chosen again', async () => {
     const kept = new Kept();
     const first = trainApi(kept);
-    const id = await kept.put(await first.api.readPretrained(teachable(), null, nothing));
+    const id = await kept.put(await readPretrained(teachable(), null, nothing));
     first.close();
     const later = trainApi(kept);
     const source = { kind: 'own', sha256: id } as const;
@@ -224,7 +225,7 @@ describe('weights alone', () => {
     const [file, tensors] = weightsOf(architecture);
     const kept = new Kept();
     const { api, close } = trainApi(kept);
-    const read = await api.readPretrained([file], architecture, nothing);
+    const read = await readPretrained([file], architecture, nothing);
     const { summary } = read;
     expect(summary.head).toMatchObject({ outputs: 7, features: architecture === PICTURES ? 8 : 5 });
     expect(summary.trainingBlockers).toEqual([]);
@@ -273,10 +274,7 @@ describe('weights alone', () => {
   it('of a linear model have only their answers for features: all of it is the body', async () => {
     const linear = { ...PICTURES, blueprint: LINEAR };
     const [file] = weightsOf(linear);
-    const kept = new Kept();
-    const { api, close } = trainApi(kept);
-    const { summary } = await api.readPretrained([file], linear, nothing);
-    close();
+    const { summary } = await readPretrained([file], linear, nothing);
     expect(summary.head).toMatchObject({ outputs: 0, features: 7 });
     expect(summary.blocks).toHaveLength(1);
   });
