@@ -56,16 +56,17 @@ export const settings = {
     title: 'Nothing leaves this computer',
     out: (n: number) => `${count(n, 'request', 'requests')} out`,
     outText:
-      'Counted from the browser’s own record of what this page loaded since it opened: requests to any other address.',
+      'Counted by the browser’s own record in this page and in every worker of the studio since it opened: requests to any other address.',
     refused: (n: number) => `${count(n, 'violation', 'violations')} of the content policy`,
     refusedText:
-      'The page’s own rules forbid connections elsewhere. A violation would be an attempt that the browser stopped.',
+      'The rules that this page, its workers and its service worker were loaded with forbid connections elsewhere. A violation would be an attempt that the browser stopped.',
     how: 'See for yourself',
     steps: [
       'Wait until the chip at the top says “Works offline”.',
       'Turn the network off: the plug, the Wi-Fi, or flight mode.',
       'Go on: import a table, train, judge, export. Nothing changes.',
-      'Or open the browser’s developer tools, Network: while you work, every line is this page’s own address.',
+      'Or open the browser’s developer tools, Network: while you work, every line is this page’s own address, without a question mark behind it.',
+      'The rule itself stands there too, at any file under Headers: Content-Security-Policy, connect-src \'self\'. It cannot bind the browser’s extensions: try it in a private window without them.',
     ],
   },
   updates: {
