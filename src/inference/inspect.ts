@@ -13,6 +13,10 @@ import type { FittedRecipe, ModelSignature } from '../protocol/entities';
 import { answerOutput } from './predict';
 import type { Runtime } from './runtime';
 
+/** Far above what the studio makes itself (224), far below what would fill the memory. */
+const LARGEST_SIDE = 4096;
+const MOST_FEATURES = 64_000_000;
+
 const INPUT_TYPES = new Set(['float32', 'int64', 'uint8']);
 
 export async function inspectModel(file: ArrayBuffer, runtime: Runtime): Promise<InspectedModel> {
@@ -103,14 +107,18 @@ export function recipeOf(graph: Graph): FittedRecipe | null {
 }
 
 function isRecipe(value: unknown): value is FittedRecipe {
-  if (!isRecord(value) || value['format'] !== 1 || !isNumbers(value['featureDims'])) return false;
+  if (!isRecord(value) || value['format'] !== 1 || !areDims(value['featureDims'])) return false;
   return isInput(value['input']) && isTarget(value['target']);
 }
 
 function isInput(input: unknown): boolean {
   if (!isRecord(input)) return false;
-  if (input['type'] === 'images')
-    return isNumbers([input['channels'], input['height'], input['width']]);
+  if (input['type'] === 'images') {
+    const { channels, height, width } = input;
+    // Buffers are made by these before the model is asked.
+    const side = (value: unknown) => isCount(value) && value <= LARGEST_SIDE;
+    return (channels === 1 || channels === 3) && side(height) && side(width);
+  }
   const { type, numeric, categorical } = input;
   if (type !== 'table' || !Array.isArray(numeric) || !Array.isArray(categorical)) return false;
   return (
@@ -155,5 +163,15 @@ function isTexts(value: unknown): boolean {
 }
 
 function isNumbers(value: unknown): boolean {
-  return Array.isArray(value) && value.every((entry) => typeof entry === 'number');
+  return Array.isArray(value) && value.every((entry) => Number.isFinite(entry));
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) > 0;
+}
+
+/** Of a row's features, and of numbers in all of them. */
+function areDims(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length > 4 || !value.every(isCount)) return false;
+  return sizeOf(value) <= MOST_FEATURES;
 }

@@ -58,7 +58,8 @@ export function createPictureParser(): PictureParser {
     async decodePicture(picture, spec) {
       const file = await fileOf(picture);
       const { width, height } = await headerOf(file);
-      return budget.hold(width * height, () => decode(file, spec));
+      const pixels = width * height;
+      return budget.hold(pixels, () => decode(file, pixels, spec));
     },
     async cutSheet(sheet, size, columns, count) {
       const bitmap = await bitmapOf(sheet);
@@ -99,9 +100,11 @@ async function bitmapOf(file: Blob): Promise<ImageBitmap> {
   }
 }
 
-async function decode(file: Blob, spec: SquareSpec): Promise<DecodedPicture> {
+/** @param pixels what its header says: a decoder that found more was told something else */
+async function decode(file: Blob, pixels: number, spec: SquareSpec): Promise<DecodedPicture> {
   const bitmap = await bitmapOf(file);
   try {
+    if (bitmap.width * bitmap.height > pixels) throw broken('it is larger than its header says');
     return await square(bitmap, spec);
   } finally {
     bitmap.close();

@@ -40,9 +40,7 @@ function recognise(bytes: Uint8Array): PictureHeader {
       return { format: 'PNG', width: view.getUint32(16), height: view.getUint32(20) };
     }
     if (bytes[0] === 0xff && bytes[1] === 0xd8) return jpeg(view);
-    if (text(0, 6) === 'GIF87a' || text(0, 6) === 'GIF89a') {
-      return { format: 'GIF', width: view.getUint16(6, true), height: view.getUint16(8, true) };
-    }
+    if (text(0, 6) === 'GIF87a' || text(0, 6) === 'GIF89a') return gif(view);
     if (text(0, 4) === 'RIFF' && text(8, 4) === 'WEBP') return webp(view, text(12, 4));
     if (text(4, 4) === 'ftyp' && /avi[fs]/.test(text(8, 40))) return avif(bytes, view);
     if (text(0, 2) === 'BM' && view.getUint32(14, true) <= 256) return bmp(view);
@@ -72,6 +70,24 @@ function jpeg(view: DataView): PictureHeader {
     if (marker === 0xd9 || marker === 0xda) throw broken('it has no JPEG frame');
     at += bare ? 2 : 2 + view.getUint16(at + 2);
   }
+}
+
+/** Browsers make the picture as large as its first frame needs, whatever the header says; so both count. */
+function gif(view: DataView): PictureHeader {
+  const tableBytes = (flags: number): number => (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0);
+  let at = 13 + tableBytes(view.getUint8(10));
+  while (view.getUint8(at) === 0x21) {
+    at += 2;
+    for (let length = view.getUint8(at); length > 0; length = view.getUint8(at)) at += 1 + length;
+    at += 1;
+  }
+  if (view.getUint8(at) !== 0x2c) throw broken('it has no GIF frame');
+  const word = (offset: number): number => view.getUint16(offset, true);
+  return {
+    format: 'GIF',
+    width: Math.max(word(6), word(at + 1) + word(at + 5)),
+    height: Math.max(word(8), word(at + 3) + word(at + 7)),
+  };
 }
 
 function webp(view: DataView, chunk: string): PictureHeader {

@@ -10,6 +10,8 @@ export const PICTURE_LIMITS = {
   /** Bytes of all pictures as they are stored, which training holds in memory. */
   storedBytes: 1024 ** 3,
   zipEntries: 200_000,
+  /** Bytes of a zip's table of contents, which is read in one piece. */
+  zipContents: 64 * 1024 ** 2,
   /** Bytes that the entries of one zip may unpack to. */
   zipBytes: 16 * 1024 ** 3,
   /** Times that an entry may be larger than its packed bytes; pictures hardly pack at all. */
