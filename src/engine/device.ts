@@ -2,6 +2,12 @@
  * The graphics processor, owned by us: asked for with what the adapter really offers (tfjs would ask for less),
  * recognised where it is only software, and watched until it is lost. A missing capability is null, not an error.
  */
+export interface GpuFailure {
+  readonly message: string;
+  /** It had no memory left; else a kernel or a call was refused. */
+  readonly memory: boolean;
+}
+
 export interface GpuDevice {
   readonly device: GPUDevice;
   readonly info: GPUAdapterInfo;
@@ -9,8 +15,8 @@ export interface GpuDevice {
   readonly label: string;
   /** WebGPU emulated on the processor: right answers, slowly. */
   readonly software: boolean;
-  /** First error that no call reported by itself (validation, out of memory); undefined while all is well. */
-  failure(): string | undefined;
+  /** First error that no call reported by itself; undefined while all is well. */
+  failure(): GpuFailure | undefined;
   /** Resolves with a sentence when the device is gone though nobody closed it. */
   readonly lost: Promise<string>;
   isLost(): boolean;
@@ -53,9 +59,14 @@ export async function openDevice(): Promise<GpuDevice | null> {
   });
   let closed = false;
   let gone = false;
-  let failure: string | undefined;
+  let failure: GpuFailure | undefined;
   device.addEventListener('uncapturederror', (event) => {
-    failure ??= event.error.message;
+    const { error } = event;
+    const memory = error instanceof GPUOutOfMemoryError;
+    // What is refused after memory ran out is refused because it ran out.
+    if (failure === undefined || (memory && !failure.memory)) {
+      failure = { message: error.message, memory };
+    }
     event.preventDefault();
   });
   const lost = new Promise<string>((resolve) => {

@@ -80,5 +80,7 @@ export interface Executor {
    * open become those of the inputs. For a graph that runs once: Programs are for those that run often.
    */
   evaluate(graph: Graph, inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
+  /** Loses the device on purpose, as a driver would. Absent where there is none to lose. */
+  lose?(): void;
   dispose(): void;
 }

@@ -1,6 +1,7 @@
 /** What the page asks of the train worker, which owns the device, and what it hears of a run. */
 import type {
   DataFinding,
+  Divergence,
   ExecutorName,
   FittedRecipe,
   Id,
@@ -44,6 +45,17 @@ export interface TrainApi extends PretrainedTrainApi {
   resume(runId: Id): void;
   /** Ends after the step under way and keeps the best weights so far. */
   stop(runId: Id): void;
+  /** Takes a checkpoint after the step under way: the tab may not be there much longer. */
+  checkpoint(runId: Id): void;
+  /** The checkpoint that found no room in the store, as a safetensors file; null where there is none. */
+  unsavedCheckpoint(runId: Id): ArrayBuffer | null;
+  /** Lets go of what only saves time: the engine, where no run uses it, and bodies that were read. */
+  dropCaches(): void;
+  /**
+   * Does harm on purpose, for whoever wants to see what happens then: destroys the graphics device of the run under
+   * way, or never returns. False where there is no device to lose.
+   */
+  drill(harm: 'lose-device' | 'hang'): boolean;
   /** Times the kernels of the next `steps` steps of the run; `profile` events tell of it. */
   profile(runId: Id, steps: number): void;
   /**
@@ -94,6 +106,13 @@ export type TrainEvent =
       readonly canProfile: boolean;
       readonly precision?: Run['precision'];
       readonly microBatch?: Run['microBatch'];
+      /** Where it goes on from a checkpoint: after which step, on what that was made, and the curve until there. */
+      readonly resumed?: {
+        readonly step: number;
+        readonly executor: ExecutorName;
+        readonly planId: string;
+        readonly curve: readonly MetricPoint[];
+      };
     }
   | {
       readonly type: 'points';
@@ -123,6 +142,10 @@ export type TrainEvent =
     }
   /** `preparing` while something is compiled, which the phases name. */
   | { readonly type: 'state'; readonly state: 'preparing' | 'running' | 'paused' }
+  /** A checkpoint found no room. The run holds still with all it knows in memory, and tries again by itself. */
+  | { readonly type: 'full'; readonly step: number; readonly reason: string }
+  /** There was room again. */
+  | { readonly type: 'room'; readonly step: number }
   /** The device is gone, and the run fails with `engine/device-lost`. Its checkpoint stands. */
   | { readonly type: 'lost'; readonly reason: string; readonly step: number };
 
@@ -141,6 +164,7 @@ export interface TrainOutcome {
   readonly seconds: number;
   readonly examplesPerSecond: number;
   readonly best: NonNullable<Run['best']>;
+  readonly divergence?: Divergence;
 }
 
 export interface ProbeReport {

@@ -5,6 +5,7 @@ export class RunControl {
   readonly profiling = new Profiling();
   #wanted: 'run' | 'pause' | 'stop' = 'run';
   #wake: () => void = () => undefined;
+  #checkpointWanted = false;
 
   get pauseWanted(): boolean {
     return this.#wanted === 'pause';
@@ -27,6 +28,29 @@ export class RunControl {
   stop(): void {
     this.#wanted = 'stop';
     this.#wake();
+  }
+
+  /** Asks for a checkpoint now: the tab may not be there much longer. */
+  checkpoint(): void {
+    this.#checkpointWanted = true;
+  }
+
+  /** Whether one was asked for; true once. */
+  takeCheckpointWish(): boolean {
+    const wanted = this.#checkpointWanted;
+    this.#checkpointWanted = false;
+    return wanted;
+  }
+
+  /** Resolves after so long, or at once when it is resumed or stopped. */
+  async waiting(milliseconds: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** Resolves when the pause is over, by `resume` or by `stop`. */

@@ -6,19 +6,23 @@ import { AppError } from '../core/errors';
 import { dropoutKey } from '../core/philox';
 import type { Feeds, Program, Ticket } from '../engine/executor';
 import { DROPOUT_KEY } from '../ops/DropoutMask/spec';
-import type { MetricPoint, TrainingConfig } from '../protocol/entities';
+import type { Divergence, MetricPoint, TrainingConfig } from '../protocol/entities';
 import { isSum } from './accumulate';
 import type { Batch, BatchCursor } from './batch-source';
+import { diverged, notFinite } from './divergence';
 import { Flight } from './flight';
 import type { Arrival } from './flight';
 import type { LoopEvent, LoopRequest, LoopSummary, Tensors } from './loop-types';
 import { microBatches } from './micro-batch';
+import { RunClock } from './run-clock';
 import { Skips } from './skips';
 import { batchFeeds, scalar, validate } from './validation';
 import type { Validation } from './validation';
 
 /** At most so many points of the training curve, each the mean loss since the one before. */
 const CURVE_POINTS = 400;
+/** Gradient norms that a diagnosis names. */
+const NORMS = 5;
 
 export function stepsPerEpoch(rows: number, batchSize: number): number {
   return Math.ceil(rows / batchSize);
@@ -27,6 +31,8 @@ export function stepsPerEpoch(rows: number, batchSize: number): number {
 export class Course {
   readonly stepsTotal: number;
   step = 0;
+  /** The last step whose figures are in: nothing after it counts. */
+  counted = 0;
   finished = false;
   readonly #request: LoopRequest;
   readonly #perEpoch: number;
@@ -36,6 +42,9 @@ export class Course {
   /** State entries that outlive a step. */
   readonly #kept: readonly string[];
   readonly #lost: Promise<never>;
+  #gone: AppError | null = null;
+  readonly #clock: RunClock;
+  #gradNorms: number[] = [];
   readonly #curve: MetricPoint[] = [];
   #fresh: MetricPoint[] = [];
   #best: { tensors: Tensors | null; loss: number; epoch: number; metric: number } | null = null;
@@ -44,8 +53,8 @@ export class Course {
   /** Loss sums since the last point of the training curve. */
   #lossSum = 0;
   #lossWeight = 0;
+  /** When the clock was last started. */
   #secondsBefore = 0;
-  #clock = performance.now();
   #firstStep = 0;
   /** Since the clock was started: what validation took of its time. */
   #validationSeconds = 0;
@@ -61,16 +70,18 @@ export class Course {
       );
     }
     this.#request = request;
+    this.#clock = new RunClock(request.lookingSeconds ?? 0);
     this.#secondsBefore = request.lookingSeconds ?? 0;
     this.#perEpoch = stepsPerEpoch(rows.train, training.batchSize);
     this.stepsTotal = this.#perEpoch * training.epochs;
     this.#pointEvery = Math.max(1, Math.ceil(this.stepsTotal / CURVE_POINTS));
     this.#lost = request.lost.then((reason) => {
-      throw new AppError(
+      this.#gone = new AppError(
         'engine/device-lost',
         `The device went away while training: ${reason} The run can go on from its last checkpoint.`,
         { reason },
       );
+      throw this.#gone;
     });
     this.#lost.catch(() => undefined);
     this.#kept = request.state.specs.map(({ name }) => name).filter((name) => !isSum(name));
@@ -98,7 +109,7 @@ export class Course {
   }
 
   get seconds(): number {
-    return this.#secondsBefore + (performance.now() - this.#clock) / 1000;
+    return this.#clock.seconds;
   }
 
   get hasNews(): boolean {
@@ -109,8 +120,15 @@ export class Course {
     return this.#flight.readingDue;
   }
 
-  /** Rejects when the device is lost before `promise` settles: on a lost device calls may hang for ever. */
-  readonly guard = <T>(promise: Promise<T>): Promise<T> => Promise.race([promise, this.#lost]);
+  /**
+   * Rejects when the device is lost: calls on a lost device may hang for ever, or seem to succeed and do nothing, so
+   * what came back counts only where the device is still there afterwards.
+   */
+  readonly guard = async <T>(promise: Promise<T>): Promise<T> => {
+    const value = await Promise.race([promise, this.#lost]);
+    if (this.#gone) throw this.#gone;
+    return value;
+  };
 
   *cursors(): Generator<BatchCursor> {
     for (let step = this.step; step < this.stepsTotal; step++) {
@@ -121,6 +139,7 @@ export class Course {
 
   async begin(): Promise<void> {
     const { resumeFrom, state } = this.#request;
+    this.#clock.start();
     if (resumeFrom === null) return;
     const { loop } = resumeFrom;
     if (resumeFrom.best !== null) {
@@ -129,9 +148,11 @@ export class Course {
     }
     await state.write(resumeFrom.state);
     this.step = resumeFrom.step;
+    this.counted = resumeFrom.step;
     this.#firstStep = resumeFrom.step;
     this.#curve.push(...loop.curve);
     this.#withoutGain = loop.epochsWithoutGain;
+    this.#clock.begin(loop.seconds);
     this.#secondsBefore = loop.seconds;
     this.#lossSum = loop.epochLossSum;
     this.#lossWeight = loop.epochLossWeight;
@@ -142,13 +163,14 @@ export class Course {
       this.#countBest(this.#request.rows.validation);
     }
     // Checkpoints are taken after an epoch's validation, so one at its end may be the end of the run.
-    this.finished = this.outOfPatience;
+    this.finished = this.outOfPatience || (this.atEpochEnd && this.outOfTime);
   }
 
   /** Queues one step, micro-batch by micro-batch where it has several, and waits until another may be queued. */
   async submit(batch: Batch): Promise<void> {
     const { training, train, micro, learningRate, control } = this.#request;
     const step = this.step + 1;
+    const began = performance.now();
     const scalars = new Map<string, Float32Array>([
       ['learning_rate', Float32Array.of(learningRate(step))],
       ['step', Float32Array.of(step)],
@@ -175,6 +197,7 @@ export class Course {
     }
     this.step = step;
     await this.#flight.depart({ step, ticket, batch });
+    this.#clock.stepTook(performance.now() - began);
   }
 
   /** Timed kernel by kernel where that was asked for. */
@@ -210,7 +233,9 @@ export class Course {
     const numerator = scalar(result, 'loss_numerator');
     const weight = scalar(result, 'loss_denominator');
     const gradNorm = scalar(result, 'grad_norm');
-    if (this.#skips.take(step, result)) await this.#diverged(step);
+    if (this.#skips.take(step, result)) await this.#diverge('loss', step);
+    this.counted = step;
+    if (Number.isFinite(gradNorm)) this.#gradNorms = [...this.#gradNorms, gradNorm].slice(-NORMS);
     // In float16 a loss may overflow without an end: the step was skipped, and its rows count for nothing.
     if (Number.isFinite(numerator)) {
       this.#lossSum += numerator;
@@ -232,38 +257,48 @@ export class Course {
     }
   }
 
-  /** The device skipped the update of a step that was not finite, so State still holds the last good weights. */
-  async #diverged(step: number): Promise<never> {
-    await this.#write(step - 1);
-    const other = this.#skips.scaled ? 'float32' : 'clip the gradient norm';
-    throw new AppError(
-      'training/diverged',
-      `The loss was no longer a finite number at step ${step}. The last good weights are kept. Try a smaller learning rate, or ${other}.`,
-      { step, learningRate: this.#request.learningRate(step) },
-    );
+  /** Optimisers skip the update of a step that is not finite, so State still holds the weights before it. */
+  async #diverge(what: Divergence['what'], step: number): Promise<never> {
+    const { training, checkpoint, state, learningRate } = this.#request;
+    // Without a good epoch the weights before it are all there is, where they are finite.
+    if (this.#best === null && checkpoint !== null) {
+      const tensors = await this.guard(state.read(this.#kept));
+      if (notFinite(tensors) === null) await this.#keep(step - 1, tensors);
+    }
+    throw diverged({
+      step,
+      what,
+      learningRate: learningRate(step),
+      gradNorms: this.#gradNorms,
+      clipNorm: training.clipNorm,
+      precision: this.#skips.scaled ? 'float16' : 'float32',
+      unscaled: this.#request.unscaled ?? [],
+      keptEpoch: this.#best?.epoch ?? null,
+    });
   }
 
   async validateEpoch(): Promise<Validation> {
     const { state, rows, training, reading, batches } = this.#request;
-    const started = performance.now();
+    const started = this.seconds;
     const count = stepsPerEpoch(rows.validation, training.batchSize);
     const { accumulate: parts = 1 } = training;
     const program = this.#request.validate;
     const result = await validate(program, batches, count, reading, this.guard, parts);
     const { loss, metric, correct, total } = result;
     const epoch = this.epoch;
+    // float16 may overflow where the weights are sound; then the epoch is merely no better than those before it.
+    if (!Number.isFinite(loss) && !this.#skips.scaled) await this.#diverge('validation', this.step);
     this.#addPoint({ step: this.step, epoch, series: 'validation', loss, metric });
-    if (this.#best === null || loss < this.#best.loss) {
+    if (Number.isFinite(loss) && (this.#best === null || loss < this.#best.loss)) {
+      const tensors = await this.#sound();
       await this.guard(state.snapshot());
-      const tensors =
-        this.#request.checkpoint === null ? null : await this.guard(state.read(this.#kept));
       this.#best = { tensors, loss, epoch, metric };
       this.#bestCounts = reading.kind === 'regression' ? { total } : { correct, total };
       this.#withoutGain = 0;
     } else {
       this.#withoutGain++;
     }
-    this.#validationSeconds += (performance.now() - started) / 1000;
+    this.#validationSeconds += this.seconds - started;
     return result;
   }
 
@@ -274,12 +309,21 @@ export class Course {
   }
 
   async #write(step: number): Promise<void> {
-    const { checkpoint, state } = this.#request;
-    if (checkpoint === null) return;
-    await checkpoint.save({
+    if (this.#request.checkpoint !== null) await this.#keep(step, await this.#sound());
+  }
+
+  /** The State as it is, which must be finite to be kept in any way. */
+  async #sound(): Promise<Tensors> {
+    const tensors = await this.guard(this.#request.state.read(this.#kept));
+    if (notFinite(tensors) !== null) await this.#diverge('weights', this.step);
+    return tensors;
+  }
+
+  async #keep(step: number, state: Tensors): Promise<void> {
+    await this.#request.checkpoint?.save({
       step,
       epoch: Math.floor(step / this.#perEpoch),
-      state: await this.guard(state.read(this.#kept)),
+      state,
       best: this.#best?.tensors ?? null,
       loop: this.#loopState(),
     });
@@ -302,33 +346,54 @@ export class Course {
   }
 
   stopClock(): void {
-    this.#secondsBefore = this.seconds;
+    this.#clock.stop();
+    this.#secondsBefore = this.#clock.seconds;
     this.#firstStep = this.step;
     this.#validationSeconds = 0;
   }
 
   startClock(): void {
-    this.#clock = performance.now();
+    this.#clock.start();
+  }
+
+  close(): void {
+    this.#clock.stop();
   }
 
   /** Puts the best weights back and reads them: the run's result. */
   async end(training: TrainingConfig): Promise<LoopSummary> {
-    const { state, control } = this.#request;
     await this.settleAll();
     // Stopped within the first epoch: the weights of this moment are the best there are.
     if (this.#best === null) await this.validateEpoch();
+    const short = this.step < training.epochs * this.#perEpoch;
+    return this.#result(this.#request.control.stopWanted && short ? 'stopped' : 'done');
+  }
+
+  /** What is left when the numbers ran away; null where no epoch was good. */
+  async endDiverged(divergence: Divergence): Promise<LoopSummary | null> {
+    if (this.#best === null) return null;
+    this.step = this.counted;
+    return { ...(await this.#result('stopped')), divergence };
+  }
+
+  async #result(status: LoopSummary['status']): Promise<LoopSummary> {
+    const { state } = this.#request;
     const best = this.#best;
     if (best === null) throw new AppError('internal/invariant', 'A run ended without a result.');
     await this.guard(state.restore());
-    const stopped = control.stopWanted && this.step < training.epochs * this.#perEpoch;
+    const weights = await this.guard(state.read(this.#kept));
+    const broken = notFinite(weights);
+    if (broken !== null) {
+      throw new AppError('internal/invariant', `"${broken}" of the best weights is not finite.`);
+    }
     return {
-      status: stopped ? 'stopped' : 'done',
+      status,
       loop: this.#loopState(),
       stepsDone: this.step,
       seconds: this.seconds,
       examplesPerSecond: this.#examplesPerSecond(),
       best: { epoch: best.epoch, loss: best.loss, metric: best.metric, ...this.#bestCounts },
-      state: await this.guard(state.read(this.#kept)),
+      state: weights,
     };
   }
 

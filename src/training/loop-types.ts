@@ -1,7 +1,7 @@
 /** What the training loop is given and what it gives back. */
 import type { Program, State } from '../engine/executor';
 import type { TrainEvent } from '../protocol/api';
-import type { LoopState, Run, TrainingConfig } from '../protocol/entities';
+import type { Divergence, LoopState, Run, TrainingConfig } from '../protocol/entities';
 import type { BatchSource } from './batch-source';
 import type { RunControl } from './control';
 import type { Reading } from './validation';
@@ -36,7 +36,10 @@ export interface LoopRequest {
   readonly control: RunControl;
   /** Resolves when the device is gone. */
   readonly lost: Promise<string>;
+  /** For the diagnosis where the numbers run away: columns that reach the model unscaled. */
+  readonly unscaled?: Divergence['unscaled'];
   readonly checkpoint: {
+    /** At the latest; sooner where saving takes little. */
     readonly everySeconds: number;
     readonly save: (checkpoint: LoopCheckpoint) => Promise<void>;
   } | null;
@@ -54,9 +57,11 @@ export interface LoopSummary {
   readonly best: NonNullable<Run['best']>;
   /** The State with the best weights. */
   readonly state: Tensors;
+  /** Where the numbers ran away and the best weights before that are the result. */
+  readonly divergence?: Divergence;
 }
 
 export type LoopEvent = Extract<
   TrainEvent,
-  { type: 'points' | 'hardest' | 'checkpoint' | 'state' | 'profile' | 'lost' }
+  { type: 'points' | 'hardest' | 'checkpoint' | 'state' | 'profile' | 'lost' | 'full' | 'room' }
 >;

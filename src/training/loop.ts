@@ -7,8 +7,16 @@
 import { AppError } from '../core/errors';
 import { Prefetch } from './batch-source';
 import { Course } from './course';
+import { divergenceOf } from './divergence';
 import type { LoopEvent, LoopRequest, LoopSummary } from './loop-types';
 import { Turns } from './turns';
+
+/** A small model is saved this often, a large one as seldom as the request allows. */
+const OFTEN_SECONDS = 1;
+/** Saving takes at most one part in so many of the time, within those bounds. */
+const SAVING_SHARE = 20;
+/** A full disk is asked again after so long. */
+const ROOM_MS = 5000;
 
 export async function* train(request: LoopRequest): AsyncGenerator<LoopEvent, LoopSummary> {
   const course = new Course(request);
@@ -19,11 +27,18 @@ export async function* train(request: LoopRequest): AsyncGenerator<LoopEvent, Lo
     if (error instanceof AppError && error.code === 'engine/device-lost') {
       const { reason } = error.data;
       const said = typeof reason === 'string' ? reason : error.message;
-      yield { type: 'lost', reason: said, step: course.step };
+      yield { type: 'lost', reason: said, step: course.counted };
+    }
+    const divergence = divergenceOf(error);
+    const left = divergence && (await course.endDiverged(divergence));
+    if (left) {
+      if (course.hasNews) yield course.points();
+      return left;
     }
     throw error;
   } finally {
     turns.close();
+    course.close();
   }
 }
 
@@ -35,7 +50,7 @@ async function* steps(
   const { control, training, batches } = request;
   await course.begin();
   const stream = new Prefetch(batches, course.cursors());
-  let saved = performance.now();
+  const saving = new Saving(request, course);
 
   while (course.step < course.stepsTotal && !course.finished) {
     const batch = await course.guard(stream.next());
@@ -58,13 +73,9 @@ async function* steps(
     await turns.next();
     if (control.stopWanted) break;
 
-    const now = performance.now();
-    if (request.checkpoint && now - saved > request.checkpoint.everySeconds * 1000) {
-      yield await course.save();
-      saved = performance.now();
-    }
+    if (saving.due) yield* saving.save();
     if (control.pauseWanted) {
-      yield await course.save();
+      yield* saving.save();
       yield course.points();
       yield { type: 'state', state: 'paused' };
       course.stopClock();
@@ -80,4 +91,58 @@ async function* steps(
   if (course.hasNews) yield course.points();
   await stream.drain();
   return summary;
+}
+
+/** When a checkpoint is due, and what happens where it finds no room. */
+class Saving {
+  readonly #request: LoopRequest;
+  readonly #course: Course;
+  #saved = performance.now();
+  #tookMs = 0;
+
+  constructor(request: LoopRequest, course: Course) {
+    this.#request = request;
+    this.#course = course;
+  }
+
+  get due(): boolean {
+    const { checkpoint, control } = this.#request;
+    if (checkpoint === null) return false;
+    if (control.takeCheckpointWish()) return true;
+    const often = Math.max(OFTEN_SECONDS * 1000, this.#tookMs * SAVING_SHARE);
+    return performance.now() - this.#saved > Math.min(checkpoint.everySeconds * 1000, often);
+  }
+
+  /** Holds still while the disk is full: the run loses nothing by waiting, and everything by ending. */
+  async *save(): AsyncGenerator<LoopEvent, void> {
+    const course = this.#course;
+    const { control } = this.#request;
+    let full = false;
+    for (;;) {
+      const began = performance.now();
+      try {
+        const saved = await course.save();
+        this.#saved = performance.now();
+        this.#tookMs = this.#saved - began;
+        yield saved;
+        break;
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== 'store/quota') throw error;
+        if (!full) {
+          full = true;
+          yield course.points();
+          yield { type: 'full', step: course.counted, reason: error.message };
+          yield { type: 'state', state: 'paused' };
+          course.stopClock();
+        }
+        await control.waiting(ROOM_MS);
+        if (control.stopWanted) break;
+      }
+    }
+    if (!full) return;
+    course.startClock();
+    if (control.stopWanted) return;
+    yield { type: 'room', step: course.counted };
+    if (!control.pauseWanted) yield { type: 'state', state: 'running' };
+  }
 }

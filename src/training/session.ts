@@ -15,6 +15,7 @@ import type { Graph } from '../onnx/graph';
 import type { OnProgress, Prepared } from '../protocol/api';
 import type { FittedRecipe, Run, RunConfig } from '../protocol/entities';
 import { stepsPerEpoch } from './course';
+import { unscaledColumns } from './divergence';
 import type { Lesson } from './lesson';
 import type { LoopRequest } from './loop-types';
 import { runGraphs } from './run-graphs';
@@ -150,6 +151,7 @@ export function loopBasis(
   | 'validate'
   | 'learningRate'
   | 'rates'
+  | 'unscaled'
 > {
   const { training, seed } = config;
   const { state, train, micro, validate, stepsTotal, rates } = session;
@@ -164,6 +166,7 @@ export function loopBasis(
     validate,
     learningRate: (step) => learningRateAt(training, step, stepsTotal),
     rates,
+    unscaled: unscaledColumns(prepared.recipe),
   };
 }
 

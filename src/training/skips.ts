@@ -23,6 +23,7 @@ export class Skips {
     this.#count = kept.count;
     this.#steps = [...kept.steps];
     this.#scale = kept.lossScale;
+    this.#inRow = kept.inRow ?? 0;
   }
 
   /** Takes in a step. True where it shows that learning has come to an end. */
@@ -43,6 +44,9 @@ export class Skips {
   /** For a record: empty where nothing is to be said. */
   record(): { readonly skipped?: SkippedSteps } {
     if (this.#count === 0 && this.#scale === null) return {};
-    return { skipped: { count: this.#count, steps: this.#steps, lossScale: this.#scale } };
+    const inRow = this.#inRow > 0 ? { inRow: this.#inRow } : {};
+    return {
+      skipped: { count: this.#count, steps: this.#steps, lossScale: this.#scale, ...inRow },
+    };
   }
 }

@@ -40,7 +40,8 @@ import { adapterFile, baseOf, pretrainedMethods } from './pretrained-api';
 import { profileAlone } from './profile-alone';
 import { choicesOf, loopBasis, openSession } from './session';
 import type { Session } from './session';
-import { loadCheckpoint, saveCheckpoint } from './stored-run';
+import { asMemoryError } from './memory-error';
+import { checkpointFile, loadCheckpoint, saveCheckpoint } from './stored-run';
 import { tuningMemory } from './tuning-memory';
 
 /** What training asks of the store. */
@@ -70,6 +71,8 @@ export interface TrainDependencies {
 export function createTrainApi(dependencies: TrainDependencies): TrainApi {
   const { openStore, compileRecipe, openExecutor, probe, readStatic } = dependencies;
   const controls = new Map<Id, RunControl>();
+  /** A checkpoint that the store has not taken yet. */
+  let unsaved: (() => ArrayBuffer) | null = null;
   let store: TrainStore | null = null;
   let opened: OpenedExecutor | null = null;
 
@@ -156,6 +159,8 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
         const looked = answers !== null;
         const own = await openSession(executor, config, prepared, lesson, looked, phase);
         session = own;
+        const resumed =
+          resume && !request.constant ? await loadCheckpoint(connected(), runId, own) : null;
         const { planId, stepsTotal, weights, precision, microBatch } = own;
         onEvent({
           type: 'started',
@@ -166,6 +171,14 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
           weights,
           precision,
           ...(microBatch ? { microBatch } : {}),
+          ...(resumed && {
+            resumed: {
+              step: resumed.step,
+              executor: resumed.executor,
+              planId: resumed.planId,
+              curve: resumed.loop.curve,
+            },
+          }),
           canProfile: (own.micro ?? own.train).profile !== undefined,
         });
         control.profiling.modelNodes = own.forward.nodes.map(({ name }) => name);
@@ -183,9 +196,13 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
                 lookingSeconds,
                 checkpoint: {
                   everySeconds: request.checkpointEverySeconds,
-                  save: (checkpoint) => saveCheckpoint(connected(), request, own, checkpoint),
+                  save: async (checkpoint) => {
+                    unsaved = () => checkpointFile(runId, own, checkpoint);
+                    await saveCheckpoint(connected(), request, own, checkpoint);
+                    unsaved = null;
+                  },
                 },
-                resumeFrom: resume ? await loadCheckpoint(connected(), runId, own) : null,
+                resumeFrom: resumed,
               },
               onEvent,
             );
@@ -199,8 +216,9 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
       } catch (error) {
         // A lost device is of no use to the next run.
         if (error instanceof AppError && error.code === 'engine/device-lost') opened = null;
-        throw error;
+        throw asMemoryError(error);
       } finally {
+        unsaved = null;
         controls.delete(runId);
         source.dispose();
         session?.dispose();
@@ -220,6 +238,23 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
         controls.delete(request.runId);
         batches.dispose();
       }
+    },
+
+    checkpoint: (runId) => controls.get(runId)?.checkpoint(),
+    unsavedCheckpoint: (runId) => (controls.has(runId) && unsaved ? unsaved() : null),
+
+    dropCaches() {
+      bases.drop();
+      if (controls.size > 0) return;
+      opened?.executor.dispose();
+      opened = null;
+    },
+
+    drill(harm) {
+      if (harm === 'hang') for (;;);
+      if (controls.size === 0 || !opened?.executor.lose) return false;
+      opened.executor.lose();
+      return true;
     },
 
     profile: (runId, steps) => controls.get(runId)?.profiling.begin(steps),
@@ -268,6 +303,7 @@ async function finished(
   summary: LoopSummary,
 ): Promise<TrainOutcome> {
   const { status, loop, stepsDone, seconds, examplesPerSecond, best, state } = summary;
+  const { divergence } = summary;
   const { blueprint, training } = request.config;
   const { recipe } = request.prepared;
   const base: BaseOf | null =
@@ -287,5 +323,6 @@ async function finished(
     seconds,
     examplesPerSecond,
     best,
+    ...(divergence && { divergence }),
   };
 }

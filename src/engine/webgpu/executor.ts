@@ -143,6 +143,10 @@ export class WebgpuExecutor implements Executor, StepCompiler {
     return evaluateWebgpu(this, graph, inputs);
   }
 
+  lose(): void {
+    this.gpu.device.destroy();
+  }
+
   dispose(): void {
     this.#staging.dispose();
     void this.#cold?.then((cold) => cold.dispose());

@@ -1,6 +1,6 @@
 /** Reading from the graphics processor: one wait for any number of ranges, through staging buffers that are reused. */
 import { AppError } from '../../core/errors';
-import type { GpuDevice } from '../device';
+import type { GpuDevice, GpuFailure } from '../device';
 import type { DeviceMemory } from './device-memory';
 
 export interface ReadSource {
@@ -15,6 +15,23 @@ export function deviceLost(): AppError {
   return new AppError(
     'engine/device-lost',
     'The graphics processor stopped answering. Training can go on from the last checkpoint.',
+  );
+}
+
+function refused({ message, memory }: GpuFailure, cause?: unknown): AppError {
+  if (memory) {
+    return new AppError(
+      'engine/memory',
+      `The graphics processor has no memory left for this step (${message}).`,
+      { detail: message },
+      cause,
+    );
+  }
+  return new AppError(
+    'engine/gpu',
+    `The graphics processor refused a step: ${message} Choose the processor as the device and start again.`,
+    { detail: message },
+    cause,
   );
 }
 
@@ -49,10 +66,12 @@ export class StagingPool {
     } catch (cause) {
       this.#memory.free(staging);
       if (gpu.isLost()) throw deviceLost();
+      const failure = gpu.failure();
+      if (failure) throw refused(failure, cause);
       throw new AppError(
         'engine/gpu',
-        'Results could not be read back from the graphics processor.',
-        { detail: gpu.failure() ?? '' },
+        'Results could not be read back from the graphics processor. Try again, or train on the processor.',
+        {},
         cause,
       );
     }
@@ -61,12 +80,10 @@ export class StagingPool {
     const parts = sources.map(({ size }) => bytes.slice(from, (from += size * 4)));
     staging.unmap();
     this.#give(staging);
+    // What was computed after an error is not to be trusted, whatever it looks like.
     const failure = gpu.failure();
-    if (failure !== undefined) {
-      throw new AppError('engine/gpu', `The graphics processor refused a step: ${failure}`, {
-        detail: failure,
-      });
-    }
+    if (failure) throw refused(failure);
+    if (gpu.isLost()) throw deviceLost();
     return parts;
   }
 

@@ -242,15 +242,96 @@ describe('the training loop', () => {
     },
   );
 
-  it('fails on a loss that is not finite and keeps the last good weights', async () => {
-    const { request, saved } = harness({}, { faults: { nanAt: 5 } });
+  it('ends with the best weights before it where a loss is not finite, and says what was known', async () => {
+    const { request } = harness({ clipNorm: 2 }, { faults: { nanAt: 5 } });
+    const unscaled = [{ column: 'mass', largest: 6300 }];
+    const summary = await finish({ ...request, unscaled });
+    expect(summary).toMatchObject({ status: 'stopped', stepsDone: 4, best: { epoch: 1 } });
+    expect(summary.divergence).toMatchObject({
+      step: 5,
+      what: 'loss',
+      learningRate: 0.1,
+      clipNorm: 2,
+      unscaled,
+      keptEpoch: 1,
+    });
+    expect(summary.divergence?.gradNorms).toHaveLength(4);
+    expect(summary.state).toEqual((await finish(harness({ epochs: 1 }).request)).state);
+  });
+
+  it('fails where no epoch was good, and keeps the weights before it', async () => {
+    const { request, saved } = harness({}, { faults: { nanAt: 2 } });
     const error = await failure(request);
-    expect(error.code).toBe('training/diverged');
-    expect(error.data).toMatchObject({ step: 5 });
+    expect(error).toMatchObject({ code: 'training/diverged', data: { step: 2 } });
     expect(saved).toHaveLength(1);
     for (const values of saved[0]?.state.values() ?? []) {
       expect(values.every(Number.isFinite)).toBe(true);
     }
+  });
+
+  it('never saves a weight that is not finite', async () => {
+    const { request, saved, state } = harness({ epochs: 3 }, { everySeconds: 0 });
+    const { read } = state;
+    let reads = 0;
+    state.read = async () => {
+      const values = await read.call(state);
+      if (++reads > 5) values.set('w', Float32Array.of(Infinity));
+      return values;
+    };
+    const summary = await finish(request).catch((error: unknown) => error);
+    expect(summary).toBeInstanceOf(AppError);
+    expect(saved.length).toBeGreaterThan(2);
+    for (const { state: kept } of saved) expect(kept.get('w')?.every(Number.isFinite)).toBe(true);
+  });
+
+  it('holds still while the disk is full, and goes on to the same end when there is room', async () => {
+    const { request, control, program } = harness({ epochs: 4 }, { everySeconds: 0 });
+    let refusals = 3;
+    const events: LoopEvent[] = [];
+    const steps: number[] = [];
+    const checkpoint = {
+      everySeconds: 0,
+      save: async () => {
+        if (program.steps < 4 || refusals === 0) return;
+        refusals--;
+        steps.push(program.steps);
+        // The person presses "Go on" each time.
+        setTimeout(() => control.resume(), 5);
+        throw new AppError('store/quota', 'No room left.');
+      },
+    };
+    const summary = await finish({ ...request, checkpoint }, (event) => events.push(event));
+    expect(new Set(steps).size).toBe(1);
+    expect(steps).toHaveLength(3);
+    expect(events.filter(({ type }) => type === 'full' || type === 'room')).toEqual([
+      { type: 'full', step: 4, reason: 'No room left.' },
+      { type: 'room', step: 4 },
+    ]);
+    const states = events.flatMap((event) => (event.type === 'state' ? [event.state] : []));
+    expect(states).toEqual(['paused', 'running']);
+    expect(summary.status).toBe('done');
+    expect(summary.state).toEqual((await finish(harness({ epochs: 4 }).request)).state);
+  });
+
+  it('takes a checkpoint when asked', async () => {
+    const { request, control, saved } = harness({ epochs: 2 });
+    await finish(request, (event) => {
+      if (event.type === 'points' && event.step === 3) control.checkpoint();
+    });
+    expect(saved.map(({ step }) => step)).toEqual([3]);
+  });
+
+  it('counts nothing that a device says after it was lost', async () => {
+    let lose: (reason: string) => void = () => undefined;
+    const lost = new Promise<string>((resolve) => (lose = resolve));
+    // Calls on a lost device go on as if nothing had happened.
+    const says = (step: number) => {
+      if (step === 2) lose('Unplugged.');
+      return [];
+    };
+    const { request, saved } = harness({ epochs: 2 }, { manner: { says }, everySeconds: 0, lost });
+    expect((await failure(request)).code).toBe('engine/device-lost');
+    expect(saved.every(({ step }) => step < 2)).toBe(true);
   });
 
   it('notices a step that the device dropped', async () => {
@@ -266,7 +347,8 @@ describe('the training loop', () => {
       (thrown: unknown) => thrown,
     );
     expect(error).toMatchObject({ code: 'engine/device-lost', data: { reason: 'Unplugged.' } });
-    expect(events).toEqual([{ type: 'lost', reason: 'Unplugged.', step: 3 }]);
+    // Two more were on their way: they count for nothing.
+    expect(events).toEqual([{ type: 'lost', reason: 'Unplugged.', step: 0 }]);
   });
 
   it('never comes to an end on a device that is gone', async () => {
@@ -344,7 +426,8 @@ describe('the training loop', () => {
     const summary = await finish(first.request, (event) => events.push(event));
     expect(summary.loop.skipped).toEqual({ count: 3, steps: [2, 3, 9], lossScale: 2 });
     const points = events.flatMap((event) => (event.type === 'points' ? [event] : []));
-    expect(points[0]?.skipped).toEqual({ count: 2, steps: [2, 3], lossScale: 2 });
+    const afterThree = { count: 2, steps: [2, 3], lossScale: 2, inRow: 2 };
+    expect(points[0]?.skipped).toEqual(afterThree);
     // The loss of a skipped step is no number, and the curve has none of it.
     expect(summary.loop.curve.every(({ loss }) => Number.isFinite(loss))).toBe(true);
     const resumeFrom = first.saved.find(({ step }) => step === 5) ?? null;
@@ -364,9 +447,8 @@ describe('the training loop', () => {
       ] as const;
     const falling = overflows((step) => Math.max(1, 2 ** (9 - step)));
     const { request, program } = harness({ epochs: 30 }, { manner: { says: falling } });
-    const error = await failure(request);
-    expect(error).toMatchObject({ code: 'training/diverged', data: { step: 9 } });
-    expect(error.message).toContain('float32');
+    const { divergence } = await finish(request);
+    expect(divergence).toMatchObject({ step: 9, precision: 'float16', keptEpoch: 2 });
     expect(program.steps).toBeGreaterThanOrEqual(9);
     const enough = harness({ epochs: 3 }, { manner: { says: overflows(() => 2) } });
     expect((await finish(enough.request)).loop.skipped?.count).toBe(9);
