@@ -68,18 +68,36 @@ export function createDataApi(host: DataHost): DataApi {
     return part;
   };
 
-  /** Runs `use` on a fresh parser that ends with the call. Each picture has its own deadline. */
+  /** Runs `use` on a fresh parser that ends with it, and with the call. Each picture has its own deadline. */
+  const withParser = async <T>(
+    onStop: OnStop,
+    deadline: keyof typeof DEADLINES_MS,
+    use: (api: FileParser) => Promise<T>,
+  ): Promise<T> => {
+    const parser = host.spawnParser();
+    onStop(() => parser.terminate());
+    try {
+      const work = Promise.race([use(inTime(parser.api)), parser.failed]);
+      return await (deadline === 'picture' ? work : within(DEADLINES_MS[deadline], work));
+    } finally {
+      parser.terminate();
+    }
+  };
   const parsed = <T>(
     callId: string,
     deadline: keyof typeof DEADLINES_MS,
-    use: (api: FileParser, onStop: (stop: () => void) => void) => Promise<T>,
-  ): Promise<T> =>
-    calls.run(callId, (onStop) => {
-      const parser = host.spawnParser();
-      onStop(() => parser.terminate());
-      const work = Promise.race([use(inTime(parser.api), onStop), parser.failed]);
-      return deadline === 'picture' ? work : within(DEADLINES_MS[deadline], work);
-    });
+    use: (api: FileParser) => Promise<T>,
+  ): Promise<T> => calls.run(callId, (onStop) => withParser(onStop, deadline, use));
+
+  /** An import as a call: its journal is open until the dataset is there, or everything is given up. */
+  const imported = (
+    callId: string,
+    start: ImportStart,
+    work: (store: DataStore, onStop: OnStop) => Promise<ImportResult>,
+  ): Promise<ImportResult> =>
+    calls.run(callId, (onStop) =>
+      journalled(opened(store), start, onStop, (own) => work(own, onStop)),
+    );
 
   const baseOf = async (id: Id | undefined): Promise<ImageData | null> => {
     const dataset = id === undefined ? null : await opened(datasets).get(id);
@@ -112,7 +130,7 @@ export function createDataApi(host: DataHost): DataApi {
     },
     importTable(callId, file, source, onProgress) {
       return imported(callId, { source, bytes: file.size }, async (store, onStop) => {
-        const table = await withParser(onStop, (api) => api.parseTable(file, onProgress));
+        const table = await withParser(onStop, 'table', (api) => api.parseTable(file, onProgress));
         return keepTable(store, table, tableName(source.name), source, onProgress);
       });
     },
@@ -122,7 +140,7 @@ export function createDataApi(host: DataHost): DataApi {
         onProgress({ label: 'Loading the sample' });
         const header = await readHeader(host.readStatic, name);
         if ('sheets' in header) {
-          return withParser(onStop, (api) =>
+          return withParser(onStop, 'picture', (api) =>
             importSheets(store, host.readStatic, api, header, onProgress),
           );
         }
@@ -146,7 +164,7 @@ export function createDataApi(host: DataHost): DataApi {
     importPictures(callId, source, options, onProgress) {
       const start = { source: sourceOf(source, options.name), bytes: null };
       return imported(callId, start, (store, onStop) =>
-        withParser(onStop, async (parser) => {
+        withParser(onStop, 'picture', async (parser) => {
           const intake = { store, parser, base: await baseOf(options.addTo), onStop };
           return importPictures(intake, source, options, onProgress);
         }),

@@ -15,7 +15,8 @@ export function datasetMethods(context: StoreContext): DatasetMethods {
   /** What the import wrote and its manifest does not name, and all that a crashed one of the same file left. */
   async function afterImport(closed: readonly Id[]): Promise<void> {
     await context.chunks.releaseHeld(new Set(closed));
-    if (closed.length > 1) await context.whileNotCollecting('exclusive', () => context.sweep(false));
+    if (closed.length > 1)
+      await context.whileNotCollecting('exclusive', () => context.sweep(false));
   }
 
   return {

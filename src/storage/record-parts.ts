@@ -13,10 +13,21 @@ export const figure = v.pipe(v.number(), v.finite());
 export const measured = v.union([v.number(), v.nan()]);
 export const format = v.literal(1);
 
-/** In a file every chunk lies under its hash; other places belong to the store that wrote it. */
+const place = { sha256: hash, storageKey: hash, bytes: count };
+const NOT_ITS_HASH = 'storageKey is not the hash';
+const part = v.pipe(
+  v.strictObject(place),
+  v.check((ref) => ref.sha256 === ref.storageKey, NOT_ITS_HASH),
+);
+
+/** In a file every chunk, and every part of one, lies under its hash; other places belong to the store that wrote it. */
 export const chunk: Schema<ChunkRef> = v.pipe(
-  v.strictObject({ sha256: hash, storageKey: hash, bytes: count }),
-  v.check((ref) => ref.sha256 === ref.storageKey, 'storageKey is not the hash'),
+  v.strictObject({ ...place, parts: v.optional(v.array(part)) }),
+  v.check((ref) => ref.sha256 === ref.storageKey, NOT_ITS_HASH),
+  v.check(
+    ({ bytes, parts }) => !parts || parts.reduce((sum, ref) => sum + ref.bytes, 0) === bytes,
+    'the parts do not make the whole',
+  ),
 );
 
 export const ports = v.array(
