@@ -66,7 +66,7 @@ export const settings = {
       'Turn the network off: the plug, the Wi-Fi, or flight mode.',
       'Go on: import a table, train, judge, export. Nothing changes.',
       'Or open the browser’s developer tools, Network: while you work, every line is this page’s own address, without a question mark behind it.',
-      'The rule itself stands there too, at any file under Headers: Content-Security-Policy, connect-src \'self\'. It cannot bind the browser’s extensions: try it in a private window without them.',
+      "The rule itself stands there too, at any file under Headers: Content-Security-Policy, connect-src 'self'. It cannot bind the browser’s extensions: try it in a private window without them.",
     ],
   },
   updates: {
