@@ -25,10 +25,6 @@ const api: StoreApi = {
     const found = await store.getCheckpoint(runId);
     return found && Comlink.transfer(found, found.best ? [found.state, found.best] : [found.state]);
   },
-  async exportProject(id, options) {
-    const file = await store.exportProject(id, options);
-    return Comlink.transfer(file, [file.bytes]);
-  },
   connect(port) {
     Comlink.expose(api, port);
   },

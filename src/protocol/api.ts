@@ -28,6 +28,7 @@ import type {
   TaskType,
 } from './entities';
 import type { ModelFilesApi } from './model-files';
+import type { BackupStoreApi } from './backup';
 import type { PictureOptions, PictureSource, PictureSurvey } from './pictures';
 import type { ImportStoreApi, InterruptedImport } from './imports';
 import type { PretrainedStoreApi } from './pretrained';
@@ -42,7 +43,7 @@ export type * from './train';
 
 // ---- store worker: the only owner of Dexie ----------------------------------------------------------------
 
-export interface StoreApi extends ImportStoreApi, PretrainedStoreApi, TabsStoreApi {
+export interface StoreApi extends BackupStoreApi, ImportStoreApi, PretrainedStoreApi, TabsStoreApi {
   /** Opens the databases, finishes or rolls back what a crash left, and says what it found. */
   open(): Promise<StoreStatus>;
   /** Bytes are hashed and written once; equal bytes give the same reference. `bytes` is transferred. */
@@ -123,12 +124,13 @@ export interface StoreApi extends ImportStoreApi, PretrainedStoreApi, TabsStoreA
   listEvaluations(projectId: Id): Promise<readonly Evaluation[]>;
   getPredictions(evaluationId: Id): Promise<readonly PredictionRow[]>;
 
-  /** `.terrarium`: one zip with a manifest and hashes; with or without the rows. */
+  /** `.terrarium`: one zip with a manifest and hashes; with or without the rows. Larger ones go by `exportArchive`. */
   exportProject(
     id: Id,
     options: { readonly withData: boolean },
-  ): Promise<{ readonly bytes: ArrayBuffer; readonly contents: readonly string[] }>;
-  importProject(bytes: ArrayBuffer): Promise<Project>;
+  ): Promise<{ readonly file: Blob; readonly contents: readonly string[] }>;
+  /** The first project of the file. */
+  importProject(file: Blob): Promise<Project>;
 
   getSetting(key: string): Promise<unknown>;
   setSetting(key: string, value: unknown): Promise<void>;

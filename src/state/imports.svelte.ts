@@ -104,7 +104,7 @@ export class Imports {
 
   /** A `.terrarium` file. */
   projectFile(file: Blob, steps: ImportSteps): Promise<Project | null> {
-    return this.#make(steps, async ({ store }) => store.importProject(await file.arrayBuffer()));
+    return this.#make(steps, ({ store }) => store.importProject(file));
   }
 
   cancel(): void {

@@ -95,7 +95,7 @@ export class Projects {
   /** Opens a `.terrarium` file as a new project. */
   async importFile(file: Blob): Promise<Project> {
     const { store } = await this.#studio();
-    return store.importProject(await file.arrayBuffer());
+    return store.importProject(file);
   }
 
   async #change(work: (studio: Studio) => Promise<void>): Promise<void> {

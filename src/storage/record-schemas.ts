@@ -92,7 +92,7 @@ const manifest: Schema<DatasetManifest> = v.variant('type', [
   }),
 ]);
 
-const dataset: Schema<DatasetVersion> = v.strictObject({
+export const datasetSchema: Schema<DatasetVersion> = v.strictObject({
   id: hash,
   createdAt: figure,
   manifest,
@@ -371,7 +371,7 @@ const model: Schema<ModelVersion> = v.strictObject({
   signature: v.strictObject({ task, classes: v.array(text), inputs: ports, outputs: ports }),
   recipe: v.nullable(fittedRecipe),
   weights: count,
-  trashedAt: v.null(),
+  trashedAt: v.nullable(figure),
   base: v.optional(v.strictObject({ source: pretrainedSource, name: text, sha256: hash })),
   adapter: v.optional(chunk),
 });
@@ -473,12 +473,17 @@ const project: Schema<Project> = v.strictObject({
   revision: count,
 });
 
-export const bundleSchema: Schema<Bundle> = v.strictObject({
+/** A project's own records, without what projects share. */
+export const ownRecords = {
   project,
-  datasets: v.array(dataset),
   runs: v.array(run),
   models: v.array(model),
   evaluations: v.array(evaluation),
+};
+
+export const bundleSchema: Schema<Bundle> = v.strictObject({
+  ...ownRecords,
+  datasets: v.array(datasetSchema),
   // Files of before these were carried have none.
   pretrained: v.optional(v.array(pretrainedModel), []),
 });

@@ -5,6 +5,7 @@
 import { AppError } from '../core/errors';
 import type { StoreApi, StoreStatus } from '../protocol/api';
 import type { Timestamp } from '../protocol/entities';
+import { lazyFileMethods } from './backup/lazy';
 import { checkpointMethods } from './checkpoints';
 import { StoreContext } from './context';
 import { datasetMethods } from './datasets';
@@ -106,7 +107,13 @@ export function createStoreApi(options: StoreOptions = {}): Store {
       const interrupted = await listInterrupted(context);
       const interruptedImports = await interruptedAtStart(context);
       const { readOnly } = context;
-      return { version: versionOnDisk(core), interrupted, interruptedImports, readOnly, rolledBack };
+      return {
+        version: versionOnDisk(core),
+        interrupted,
+        interruptedImports,
+        readOnly,
+        rolledBack,
+      };
     } catch (error) {
       // So that the person can try again after making room.
       opening = null;
@@ -136,15 +143,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     ...pretrainedMethods(context),
     ...featureMethods(context, options.featureBytes),
     ...evaluationMethods(context),
-    // The zip library and the file's schemas come when a file is written or read, not with the first screen.
-    async exportProject(id, options) {
-      const { projectFileMethods } = await import('./project-file');
-      return projectFileMethods(context).exportProject(id, options);
-    },
-    async importProject(file) {
-      const { projectFileMethods } = await import('./project-file');
-      return projectFileMethods(context).importProject(file);
-    },
+    ...lazyFileMethods(context),
 
     async getSetting(key) {
       const row = await context.read('a setting', [core.settings], () => core.settings.get(key));

@@ -7,8 +7,8 @@ import { m } from './messages/m';
 export async function saveProject(app: App, project: Project, withData: boolean): Promise<boolean> {
   try {
     const { store } = await app.studio();
-    const { bytes, contents } = await store.exportProject(project.id, { withData });
-    download(`${fileName(project.name)}.terrarium`, new Blob([bytes]));
+    const { file, contents } = await store.exportProject(project.id, { withData });
+    download(`${fileName(project.name)}.terrarium`, file);
     app.toasts.say(m.home.exported(contents.join(', ')));
     return true;
   } catch (error) {

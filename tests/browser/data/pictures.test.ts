@@ -418,9 +418,9 @@ describe('a set', () => {
     const result = await workers.data.importPictures('p', source, options, quiet);
     const studio = new Studio(workers);
     const project = await studio.createProject({ name: 'kept', datasetId: result.dataset.id });
-    const { bytes } = await workers.store.exportProject(project.id, { withData: true });
+    const { file } = await workers.store.exportProject(project.id, { withData: true });
     await workers.store.eraseEverything();
-    const again = await workers.store.importProject(bytes);
+    const again = await workers.store.importProject(file);
     const dataset = await workers.store.getDataset(again.datasetId ?? '');
     expect(dataset.manifest).toEqual(result.dataset.manifest);
     const at = await pixelsOf(dataset.id, 3);

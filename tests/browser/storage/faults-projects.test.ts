@@ -10,8 +10,8 @@ describe.each(['quota', 'killed'] as const)('every write fails once: %s', (fault
   test('duplicating, importing and erasing: all or nothing', async () => {
     const setup = async (store: Store) => {
       const filled = await fill(store);
-      const { bytes } = await store.exportProject(filled.projectId, { withData: true });
-      return { ...filled, file: bytes };
+      const { file } = await store.exportProject(filled.projectId, { withData: true });
+      return { ...filled, file };
     };
     await everyCrashPoint(fault, setup, ({ projectId, file }) => async (store, promises) => {
       promises.set('whole or absent', async (later) => {

@@ -107,9 +107,7 @@ test('a full disk at the start keeps nobody out', async () => {
   disk.armed = true;
   const full = createStoreApi({ name, middleware: disk.middleware });
   expect(await full.open()).toMatchObject({ readOnly: false });
-  expect(
-    (await full.exportProject(projectId, { withData: true })).bytes.byteLength,
-  ).toBeGreaterThan(500);
+  expect((await full.exportProject(projectId, { withData: true })).file.size).toBeGreaterThan(500);
   full.close();
   await deleteStore(name);
 });

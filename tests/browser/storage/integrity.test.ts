@@ -260,7 +260,7 @@ describe('versions', () => {
     const store = await stores.opened({ name, now: () => Date.now() + 400 * 24 * HOUR });
     expect(await store.open()).toMatchObject({ readOnly: true, version: SCHEMA_VERSION + 1 });
     expect(await store.getProject(filled.projectId)).toBeDefined();
-    expect((await store.exportProject(filled.projectId, { withData: true })).bytes).toBeDefined();
+    expect((await store.exportProject(filled.projectId, { withData: true })).file).toBeDefined();
     const writes: (() => Promise<unknown>)[] = [
       () => store.putChunk(bytesOf(1)),
       () => store.discardChunks([]),
@@ -284,7 +284,7 @@ describe('versions', () => {
       () => store.trashModel(filled.modelId),
       () => store.restoreModel(filled.modelId),
       () => store.setSetting('theme', 'dark'),
-      () => store.importProject(new ArrayBuffer(8)),
+      () => store.importProject(new Blob()),
       () => store.collectGarbage(),
       () => store.eraseEverything(),
     ];

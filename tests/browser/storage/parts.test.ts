@@ -123,9 +123,9 @@ test('what was kept whole by an older build stays whole, in this store and throu
   expect(await store.getModel(modelId)).toMatchObject({ file });
   expect(file.parts).toBeUndefined();
   expect(numbersIn(await store.getChunk(file))).toEqual(numbersIn(bytesOf(101, 96)));
-  const { bytes } = await store.exportProject(projectId, { withData: true });
+  const { file: saved } = await store.exportProject(projectId, { withData: true });
   const elsewhere = await stores.opened({ partBytes: 16 });
-  const imported = await elsewhere.importProject(bytes);
+  const imported = await elsewhere.importProject(saved);
   const [model] = await elsewhere.listModels(imported.id);
   expect(model?.file).toEqual(file);
   expect(await elsewhere.verify()).toEqual([]);
@@ -135,9 +135,9 @@ test('a project file carries parts, and refuses parts that are not those of the 
   const store = await stores.opened({ partBytes: 64 });
   const { id } = await store.createProject(projectDraft());
   const { file } = await store.putModel(modelDraft(id, null, null), bytesOf(5, 200));
-  const { bytes } = await store.exportProject(id, { withData: true });
+  const { file: saved } = await store.exportProject(id, { withData: true });
   const elsewhere = await stores.opened();
-  const imported = await elsewhere.importProject(bytes);
+  const imported = await elsewhere.importProject(saved);
   const [model] = await elsewhere.listModels(imported.id);
   expect(model?.file).toEqual(file);
   expect(placesOf(file)).toHaveLength(4);

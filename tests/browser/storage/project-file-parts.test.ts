@@ -55,10 +55,10 @@ async function fineTuned(): Promise<{ readonly projectId: string; readonly body:
 describe('a body of the person’s own', () => {
   test.each([true, false])('goes along, and so does the adapter (rows: %s)', async (withData) => {
     const { projectId, body } = await fineTuned();
-    const { bytes, contents } = await store.exportProject(projectId, { withData });
+    const { file, contents } = await store.exportProject(projectId, { withData });
     expect(contents).toContain('the pretrained model tiny (0.0 MB)');
     const other = await stores.opened();
-    const project = await other.importProject(bytes);
+    const project = await other.importProject(file);
     expect(await other.getPretrained(body)).toEqual(await store.getPretrained(body));
     expect(numbersIn(await other.getPretrainedFile(body))).toEqual(numbersIn(bytesOf(7, 500)));
     const taught = (await other.listModels(project.id)).find(({ adapter }) => adapter);
@@ -66,7 +66,7 @@ describe('a body of the person’s own', () => {
     expect(numbersIn(taught?.adapter && (await other.getChunk(taught.adapter)))).toEqual(
       numbersIn(bytesOf(62)),
     );
-    await other.importProject(bytes);
+    await other.importProject(file);
     expect(await other.listPretrained()).toHaveLength(1);
     await other.collectGarbage();
     expect(await other.verify()).toEqual([]);
@@ -75,10 +75,10 @@ describe('a body of the person’s own', () => {
   test('that was given up stays out, and the file says so', async () => {
     const { projectId, body } = await fineTuned();
     await store.erasePretrained(body);
-    const { bytes, contents } = await store.exportProject(projectId, { withData: true });
+    const { file, contents } = await store.exportProject(projectId, { withData: true });
     expect(contents).toContain('not the pretrained model tiny: this browser has it no more');
     const other = await stores.opened();
-    const project = await other.importProject(bytes);
+    const project = await other.importProject(file);
     expect(project.blueprint).toMatchObject({ source: { sha256: body } });
     expect(await other.listPretrained()).toEqual([]);
   });
@@ -86,7 +86,7 @@ describe('a body of the person’s own', () => {
   test('that is not what its hash says is refused', async () => {
     const { projectId, body } = await fineTuned();
     const other = await stores.opened();
-    const entries = await unzip((await store.exportProject(projectId, { withData: true })).bytes);
+    const entries = await unzip((await store.exportProject(projectId, { withData: true })).file);
     editText(entries, 'records.json', (text) =>
       text.replaceAll(`"id":"${body}"`, `"id":"${'0'.repeat(64)}"`),
     );
@@ -125,9 +125,9 @@ describe('what only some datasets have', () => {
       for (const manifest of [{ ...plain, columns }, pictures]) {
         const { id } = await store.putDataset(manifest);
         const project = await store.createProject(projectDraft(id));
-        const { bytes } = await store.exportProject(project.id, { withData });
+        const { file } = await store.exportProject(project.id, { withData });
         const other = await stores.opened();
-        const { datasetId } = await other.importProject(bytes);
+        const { datasetId } = await other.importProject(file);
         expect(datasetId).toBe(id);
         expect(await other.verify()).toEqual([]);
       }

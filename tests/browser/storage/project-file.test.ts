@@ -10,29 +10,27 @@ import { sha256Hex } from '../../../src/core/hash';
 import type { Store } from '../../../src/storage/store';
 import { PREDICTIONS, bytesOf, fill, freshStores, modelDraft, numbersIn } from './fixtures';
 import type { Filled } from './fixtures';
-import { editText, relist, rezip, unzip } from './zip-edit';
+import { AS_OURS, editText, relist, rezip, unzip } from './zip-edit';
 import type { Entries } from './zip-edit';
 
 const stores = freshStores();
 let store: Store;
 let filled: Filled;
-let file: ArrayBuffer;
+let file: Blob;
 
 beforeEach(async () => {
   store = await stores.opened();
   filled = await fill(store);
   await store.openTest(filled.projectId);
-  file = (await store.exportProject(filled.projectId, { withData: true })).bytes;
+  file = (await store.exportProject(filled.projectId, { withData: true })).file;
 });
 
 describe('round trip', () => {
-  test('into another store: new ids, identical hashes', async () => {
+  test('into another store: the same ids, the same hashes', async () => {
     const other = await stores.opened();
     const project = await other.importProject(file);
     const original = await store.getProject(filled.projectId);
-    expect(project.id).not.toBe(original.id);
-    const fresh = { id: project.id, createdAt: project.createdAt, updatedAt: project.updatedAt };
-    expect(project).toEqual({ ...original, ...fresh, revision: 1 });
+    expect(project).toEqual(original);
     expect(project.testOpened).toBe(1);
     expect(await other.getDataset(filled.datasetId)).toEqual(
       await store.getDataset(filled.datasetId),
@@ -44,12 +42,8 @@ describe('round trip', () => {
       numbersIn(await store.getChunk(source.file)),
     );
     const [run] = await other.listRuns(project.id);
-    expect(run).toEqual({
-      ...(await store.getRun(filled.runId)),
-      id: run?.id,
-      projectId: project.id,
-      modelVersionId: model?.id,
-    });
+    expect(run).toEqual(await store.getRun(filled.runId));
+    expect(model).toEqual(source);
     expect(run?.curve[1]?.loss).toBeNaN();
     const [evaluation] = await other.listEvaluations(project.id);
     expect(await other.getPredictions(evaluation?.id ?? '')).toEqual(PREDICTIONS);
@@ -80,9 +74,9 @@ describe('round trip', () => {
     const child = { ...modelDraft(filled.projectId, null, null), parentId: filled.modelId };
     await store.putModel(child, bytesOf(60));
     await store.trashModel(filled.modelId);
-    const { bytes } = await store.exportProject(filled.projectId, { withData: true });
+    const { file: saved } = await store.exportProject(filled.projectId, { withData: true });
     const other = await stores.opened();
-    const project = await other.importProject(bytes);
+    const project = await other.importProject(saved);
     expect(await other.listModels(project.id)).toMatchObject([{ number: 2, parentId: null }]);
     expect(await other.listEvaluations(project.id)).toEqual([]);
     expect(await other.verify()).toEqual([]);
@@ -100,10 +94,12 @@ describe('round trip', () => {
 
 describe('without rows', () => {
   test('no value of a row is in the file, and the import says so', async () => {
-    const { bytes, contents } = await store.exportProject(filled.projectId, { withData: false });
+    const { file: saved, contents } = await store.exportProject(filled.projectId, {
+      withData: false,
+    });
     expect(contents.at(-1)).toBe('no rows');
     expect(contents).toContain('1 evaluation: figures');
-    const entries = await unzip(bytes);
+    const entries = await unzip(saved);
     const text = new TextDecoder().decode(entries.get('records.json'));
     expect(text).toContain('Adelie');
     expect(text).not.toContain('a private remark');
@@ -111,7 +107,7 @@ describe('without rows', () => {
     expect([...entries.keys()].filter((name) => name.startsWith('chunks/'))).toHaveLength(1);
 
     const other = await stores.opened();
-    const project = await other.importProject(bytes);
+    const project = await other.importProject(saved);
     const dataset = await other.getDataset(filled.datasetId);
     expect(dataset).toMatchObject({ rowsLeftOut: true, manifest: { rows: 8 } });
     const [evaluation] = await other.listEvaluations(project.id);
@@ -127,21 +123,21 @@ describe('without rows', () => {
   });
 
   test('such a file never replaces rows that are there', async () => {
-    const { bytes } = await store.exportProject(filled.projectId, { withData: false });
-    await store.importProject(bytes);
+    const { file: saved } = await store.exportProject(filled.projectId, { withData: false });
+    await store.importProject(saved);
     expect((await store.getDataset(filled.datasetId)).rowsLeftOut).toBeUndefined();
     expect(await store.verify()).toEqual([]);
   });
 });
 
-async function editRecords(edit: (text: string) => string): Promise<ArrayBuffer> {
+async function editRecords(edit: (text: string) => string): Promise<Blob> {
   const entries = await unzip(file);
   editText(entries, 'records.json', edit);
   await relist(entries);
   return rezip(entries);
 }
 
-async function withEntries(edit: (entries: Entries) => void | Promise<void>): Promise<ArrayBuffer> {
+async function withEntries(edit: (entries: Entries) => void | Promise<void>): Promise<Blob> {
   const entries = await unzip(file);
   await edit(entries);
   return rezip(entries);
@@ -155,9 +151,9 @@ async function firstChunk(entries: Entries): Promise<string> {
 
 const hex = (text: string) => new TextEncoder().encode(text);
 
-const MALFORMED: readonly [string, string, () => Promise<ArrayBuffer>][] = [
-  ['an empty file', 'project-file/not-a-project', async () => new ArrayBuffer(0)],
-  ['some other file', 'project-file/not-a-project', async () => bytesOf(9, 5000)],
+const MALFORMED: readonly [string, string, () => Promise<Blob>][] = [
+  ['an empty file', 'project-file/not-a-project', async () => new Blob()],
+  ['some other file', 'project-file/not-a-project', async () => new Blob([bytesOf(9, 5000)])],
   [
     'some other zip',
     'project-file/not-a-project',
@@ -173,7 +169,7 @@ const MALFORMED: readonly [string, string, () => Promise<ArrayBuffer>][] = [
     'project-file/newer',
     () =>
       withEntries((entries) => {
-        editText(entries, 'manifest.json', (text) => text.replace('"format": 1', '"format": 2'));
+        editText(entries, 'manifest.json', (text) => text.replace('"format": 1', '"format": 99'));
       }),
   ],
   [
@@ -212,10 +208,10 @@ const MALFORMED: readonly [string, string, () => Promise<ArrayBuffer>][] = [
     'a byte changed inside the file',
     'project-file/damaged',
     async () => {
-      const bytes = new Uint8Array(file.slice());
+      const bytes = new Uint8Array(await file.arrayBuffer());
       const at = new TextDecoder('latin1').decode(bytes).indexOf('"Which penguin?"');
       bytes[at + 3] = 0x58;
-      return bytes.buffer;
+      return new Blob([bytes]);
     },
   ],
   [
@@ -279,18 +275,18 @@ const MALFORMED: readonly [string, string, () => Promise<ArrayBuffer>][] = [
       const name = `chunks/${await sha256Hex(noise)}`;
       entries.set(name, noise);
       await relist(entries);
-      const zip = new ZipWriter(new Uint8ArrayWriter());
+      const zip = new ZipWriter(new Uint8ArrayWriter(), AS_OURS);
       for (const [entry, bytes] of entries) {
         await zip.add(entry, new Uint8ArrayReader(bytes), { level: entry === name ? 9 : 0 });
       }
-      return (await zip.close()).slice().buffer;
+      return new Blob([await zip.close()]);
     },
   ],
   [
     'a declared size that the file does not have',
     'project-file/',
     async () => {
-      const bytes = new Uint8Array(file.slice());
+      const bytes = new Uint8Array(await file.arrayBuffer());
       const view = new DataView(bytes.buffer);
       // Central directory header "PK\1\2": compressed size at 20, uncompressed at 24 (APPNOTE 4.3.12).
       for (let at = 0; at + 46 < bytes.length; at++) {
@@ -299,7 +295,7 @@ const MALFORMED: readonly [string, string, () => Promise<ArrayBuffer>][] = [
           view.setUint32(at + 24, 0x7fffffff, true);
         }
       }
-      return bytes.buffer;
+      return new Blob([bytes]);
     },
   ],
   [
@@ -365,9 +361,9 @@ test.each(MALFORMED)('%s is refused, and nothing is written', async (_, code, ma
 
 test('a file cut off anywhere is refused', async () => {
   const other = await stores.opened();
-  for (let part = 1; part < 25; part++) {
-    const cut = file.slice(0, Math.floor((file.byteLength * part) / 25));
-    await expect(other.importProject(cut), `${part} of 25`).rejects.toMatchObject({
+  for (let part = 1; part < 50; part++) {
+    const cut = file.slice(0, Math.floor((file.size * part) / 50));
+    await expect(other.importProject(cut), `${part} of 50`).rejects.toMatchObject({
       code: expect.stringMatching(/^project-file\//),
     });
   }
@@ -375,13 +371,13 @@ test('a file cut off anywhere is refused', async () => {
 });
 
 test('two entries of the same name are refused', async () => {
-  const zip = new ZipWriter(new Uint8ArrayWriter(), { level: 0 });
+  const zip = new ZipWriter(new Uint8ArrayWriter(), { ...AS_OURS, level: 0 });
   await zip.add('manifest.json', new TextReader('{}'));
   await zip.add('manifest.jsom', new TextReader('{}'));
   const bytes = await zip.close();
   const text = new TextDecoder('latin1').decode(bytes).replaceAll('jsom', 'json');
   const forged = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
-  await expect(store.importProject(forged.buffer)).rejects.toMatchObject({
+  await expect(store.importProject(new Blob([forged]))).rejects.toMatchObject({
     code: expect.stringMatching(/^project-file\/(damaged|refused)$/),
   });
 });

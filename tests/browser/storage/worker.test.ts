@@ -34,7 +34,11 @@ function start(): Comlink.Remote<StoreApi> {
 
 test('the worker keeps a project, and another worker may have a connection of its own', async () => {
   const store = start();
-  expect(await store.open()).toMatchObject({ version: SCHEMA_VERSION, readOnly: false, interrupted: [] });
+  expect(await store.open()).toMatchObject({
+    version: SCHEMA_VERSION,
+    readOnly: false,
+    interrupted: [],
+  });
   const bytes = bytesOf(1);
   const chunk = await store.putChunk(Comlink.transfer(bytes, [bytes]));
   expect(bytes.byteLength).toBe(0);
@@ -54,7 +58,7 @@ test('the worker keeps a project, and another worker may have a connection of it
   const second = Comlink.wrap<StoreApi>(port1);
   expect(await second.getProject(project.id)).toEqual(project);
   const file = await second.exportProject(project.id, { withData: true });
-  const imported = await second.importProject(Comlink.transfer(file.bytes, [file.bytes]));
+  const imported = await second.importProject(file.file);
   expect((await store.listProjects()).map((row) => row.id)).toContain(imported.id);
   expect(await store.verify()).toEqual([]);
 });

@@ -1,5 +1,6 @@
 /** Project files taken apart and put together again, for tests of files that lie. */
 import {
+  BlobReader,
   Uint8ArrayReader,
   Uint8ArrayWriter,
   ZipReader,
@@ -8,13 +9,16 @@ import {
 import { expect } from 'vitest';
 import { sha256Hex } from '../../../src/core/hash';
 
+/** What makes somebody else's writer set the same headers as ours. */
+export const AS_OURS = { dataDescriptor: false, extendedTimestamp: false };
+
 export type Entries = Map<string, Uint8Array<ArrayBuffer>>;
 
-export async function unzip(bytes: ArrayBuffer): Promise<Entries> {
+export async function unzip(file: Blob): Promise<Entries> {
   const entries: Entries = new Map();
-  for (const entry of await new ZipReader(
-    new Uint8ArrayReader(new Uint8Array(bytes)),
-  ).getEntries()) {
+  // Somebody else's reader, at its strictest.
+  const zip = new ZipReader(new BlobReader(file), { strictness: 'strict' });
+  for (const entry of await zip.getEntries()) {
     if (!entry.directory) {
       entries.set(entry.filename, await entry.getData(new Uint8ArrayWriter()));
     }
@@ -23,9 +27,9 @@ export async function unzip(bytes: ArrayBuffer): Promise<Entries> {
 }
 
 export async function rezip(entries: Entries, options: { level?: number; password?: string } = {}) {
-  const zip = new ZipWriter(new Uint8ArrayWriter(), { level: 0, ...options });
+  const zip = new ZipWriter(new Uint8ArrayWriter(), { ...AS_OURS, level: 0, ...options });
   for (const [name, bytes] of entries) await zip.add(name, new Uint8ArrayReader(bytes));
-  return (await zip.close()).slice().buffer;
+  return new Blob([await zip.close()]);
 }
 
 export function editText(entries: Entries, name: string, edit: (text: string) => string): void {

@@ -1,0 +1,17 @@
+/** Whether a project is still what it was when it was saved, told by what changes in its records. */
+import { hashJson } from '../../core/hash';
+import type { Id } from '../../protocol/entities';
+import type { Bundle } from '../bundle';
+
+/** Not by the curve of a run under way: its end counts. */
+export function fingerprint({ project, runs, models, evaluations }: Summarised): Promise<string> {
+  return hashJson([
+    project.id,
+    project.revision,
+    runs.map((run) => [run.id, run.name, run.status, run.modelVersionId]),
+    models.map((model) => [model.id, model.name, model.stage, model.trashedAt]),
+    evaluations.map((row): Id => row.id),
+  ]);
+}
+
+export type Summarised = Pick<Bundle, 'project' | 'runs' | 'models' | 'evaluations'>;

@@ -1,0 +1,64 @@
+/** What is only here: every project against the stamp of its last backup. */
+import { BACKUP_PREFIX, readBackupStamp } from '../../protocol/backup';
+import type { BackupStamp, BackupState } from '../../protocol/backup';
+import type { Id, Timestamp } from '../../protocol/entities';
+import type { StoreContext } from '../context';
+import { isActive } from '../run-status';
+import { fingerprint } from './fingerprint';
+import type { Summarised } from './fingerprint';
+
+export async function backupStates(context: StoreContext): Promise<readonly BackupState[]> {
+  const { projects, settings } = context.core;
+  const [ids, stamps] = await context.read('the projects', [projects, settings], async () => {
+    const kept = await projects
+      .filter(({ trashedAt, temporary }) => trashedAt === null && !temporary)
+      .primaryKeys();
+    const rows = await settings.where('key').startsWith(BACKUP_PREFIX).toArray();
+    return [kept, new Map(rows.map((row) => [row.key, readBackupStamp(row.value)]))] as const;
+  });
+  const states: BackupState[] = [];
+  for (const id of ids) {
+    const records = await readSummary(context, id);
+    if (records) states.push(await stateOf(records, stamps.get(BACKUP_PREFIX + id) ?? null));
+  }
+  return states;
+}
+
+async function readSummary(context: StoreContext, id: Id): Promise<Summarised | null> {
+  const { projects, runs, models, evaluations } = context.core;
+  return context.read('a project', [projects, runs, models, evaluations], async () => {
+    const project = await projects.get(id);
+    if (!project) return null;
+    return {
+      project,
+      runs: await runs.where({ projectId: id }).sortBy('number'),
+      models: await models.where({ projectId: id }).sortBy('number'),
+      evaluations: await evaluations.where({ projectId: id }).sortBy('createdAt'),
+    };
+  });
+}
+
+async function stateOf(records: Summarised, stamp: BackupStamp | null): Promise<BackupState> {
+  const { project } = records;
+  const print = await fingerprint(records);
+  const changed = print !== stamp?.fingerprint;
+  const at = stamp?.at ?? 0;
+  const later = <T extends { readonly createdAt: Timestamp }>(rows: readonly T[]) =>
+    rows.filter(({ createdAt }) => changed && createdAt > at);
+  const runs = later(records.runs);
+  const models = later(records.models);
+  const times = [...runs, ...models].map(({ createdAt }) => createdAt);
+  return {
+    projectId: project.id,
+    name: project.name,
+    revision: project.revision,
+    fingerprint: print,
+    stamp,
+    changed,
+    runs: runs.length,
+    models: models.length,
+    running: records.runs.some(({ status }) => isActive(status)),
+    locked: false,
+    since: times.length > 0 ? Math.min(...times) : project.updatedAt,
+  };
+}
