@@ -8,8 +8,8 @@ import type { Id, Timestamp } from '../protocol/entities';
 import { writerLock } from '../protocol/tabs';
 import type { StoreChange } from '../protocol/tabs';
 import { guarded, notFound } from './errors';
-import { holdLock, theftsHeard } from './locks';
-import type { Release } from './locks';
+import { takeLock, theftsHeard } from './locks';
+import type { Lock } from './locks';
 import { isActive } from './run-status';
 import type { CoreDatabase } from './schema';
 
@@ -20,10 +20,13 @@ const LOOKS = 3;
 /** Why a store keeps a project: the page shows it, a run is under way, a write is. The last one gone frees it. */
 export type Holder = string | symbol;
 
+/** Whether a lock that another store has is waited for a little, or taken from it. */
+type How = 'at once' | 'patient' | 'steal';
+
 interface Claim {
   readonly holders: Set<Holder>;
   epoch: Promise<number>;
-  release: Release | null;
+  lock: Lock | null;
   lost: boolean;
 }
 
@@ -42,6 +45,8 @@ export class Claims {
   readonly #now: () => Timestamp;
   readonly #tell: (change: StoreChange) => void;
   readonly #claims = new Map<Id, Claim>();
+  /** Locks on their way back: the next claim of this store waits for its own. */
+  readonly #ending = new Map<Id, Promise<void>>();
 
   constructor(
     store: string,
@@ -57,7 +62,7 @@ export class Claims {
 
   /** The epoch to write with; claims the project when this store has not. `store/moved` after a take-over. */
   async hold(projectId: Id, holder: Holder): Promise<number> {
-    const claim = this.#claims.get(projectId) ?? this.#begin(projectId, false);
+    const claim = this.#claims.get(projectId) ?? this.#begin(projectId, 'at once');
     if (claim.lost) throw movedAway(projectId);
     claim.holders.add(holder);
     try {
@@ -68,18 +73,32 @@ export class Claims {
     }
   }
 
-  /** The same, where a claim that was lost is made anew. */
-  async claim(projectId: Id, holder: Holder, takeOver: boolean): Promise<number> {
-    const known = this.#claims.get(projectId);
-    if (known?.lost) this.#claims.delete(projectId);
+  /** The same, where a claim that was lost is made anew, and one that is about to be free is waited for. */
+  async claim(projectId: Id, holder: Holder, takeOver = false): Promise<number> {
+    for (;;) {
+      const known = this.#claims.get(projectId);
+      if (known && (await this.#stands(projectId, known))) break;
+      const now = this.#claims.get(projectId);
+      if (now !== undefined && now !== known) continue;
+      this.#begin(projectId, 'patient');
+      break;
+    }
     try {
       return await this.hold(projectId, holder);
     } catch (error) {
-      const elsewhere = error instanceof AppError && error.code === 'store/elsewhere';
-      if (!elsewhere || !takeOver) throw error;
+      if (!takeOver || !(error instanceof AppError) || error.code !== 'store/elsewhere')
+        throw error;
     }
-    this.#begin(projectId, true);
+    if (!this.#claims.has(projectId)) this.#begin(projectId, 'steal');
     return this.hold(projectId, holder);
+  }
+
+  /** Whether the claim is there and nobody overtook it, unheard by a tab that was frozen meanwhile. */
+  async #stands(projectId: Id, claim: Claim): Promise<boolean> {
+    if (claim.lost) return false;
+    const epoch = await claim.epoch.catch(() => null);
+    const row = await guarded('the writer of a project', () => this.#core.writers.get(projectId));
+    return this.#claims.get(projectId) === claim && !claim.lost && row?.epoch === epoch;
   }
 
   has(projectId: Id, holder: Holder): boolean {
@@ -108,15 +127,18 @@ export class Claims {
     for (const projectId of [...this.#claims.keys()]) this.drop(projectId);
   }
 
-  #begin(projectId: Id, steal: boolean): Claim {
+  #begin(projectId: Id, how: How): Claim {
     const claim: Claim = {
       holders: new Set(),
       epoch: Promise.resolve(0),
-      release: null,
+      lock: null,
       lost: false,
     };
+    // Where its epoch was overtaken, or erased, its lock would only be in the way.
+    const former = this.#claims.get(projectId);
+    if (former) this.#end(projectId, former);
     this.#claims.set(projectId, claim);
-    claim.epoch = this.#acquire(projectId, claim, steal);
+    claim.epoch = this.#acquire(projectId, claim, how);
     claim.epoch.catch(() => {
       // Whoever waits for it hears why; the next one tries again.
       if (this.#claims.get(projectId) === claim) this.#claims.delete(projectId);
@@ -126,15 +148,19 @@ export class Claims {
 
   #end(projectId: Id, claim: Claim): void {
     this.#claims.delete(projectId);
-    claim.epoch
-      .then((epoch) => {
-        claim.release?.();
+    const ended = claim.epoch
+      .then(async (epoch) => {
+        await claim.lock?.release();
         if (!claim.lost) this.#tell({ type: 'released', projectId, epoch });
       })
-      .catch(() => undefined);
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#ending.get(projectId) === ended) this.#ending.delete(projectId);
+      });
+    this.#ending.set(projectId, ended);
   }
 
-  async #acquire(projectId: Id, claim: Claim, steal: boolean): Promise<number> {
+  async #acquire(projectId: Id, claim: Claim, how: How): Promise<number> {
     const onStolen = (): void => {
       claim.lost = true;
       claim.epoch
@@ -142,20 +168,22 @@ export class Claims {
         .catch(() => undefined);
     };
     const name = writerLock(this.#store, projectId);
-    let release = await holdLock(name, steal ? { steal } : { ifAvailable: true }, onStolen);
+    const options = how === 'steal' ? { steal: true } : { ifAvailable: true };
+    await this.#ending.get(projectId);
+    let lock = await takeLock(name, options, onStolen);
     // After a reload the former page's worker may still be dying, and its lock with it: look again.
-    for (let look = 1; look < LOOKS && release === null; look++) {
+    for (let look = 1; how === 'patient' && look < LOOKS && lock === null; look++) {
       await new Promise((resolve) => setTimeout(resolve, DYING_MS));
-      release = await holdLock(name, { ifAvailable: true }, onStolen);
+      lock = await takeLock(name, { ifAvailable: true }, onStolen);
     }
-    if (release === null) throw elsewhere(projectId);
-    claim.release = release;
+    if (lock === null) throw elsewhere(projectId);
+    claim.lock = lock;
     try {
       const epoch = await this.#countUp(projectId, claim);
       this.#tell({ type: 'claimed', projectId, epoch });
       return epoch;
     } catch (error) {
-      release();
+      await lock.release();
       throw error;
     }
   }

@@ -5,26 +5,38 @@
 
 export type Release = () => void;
 
-/**
- * Takes the lock and keeps it until released; null when `ifAvailable` is asked and somebody else has it. `onStolen`
- * is called when another one takes it by `steal`, which a frozen tab hears only when it wakes.
- */
-export function holdLock(
+export interface Lock {
+  /** Resolves when the lock is free for the next one that asks. */
+  release(): Promise<void>;
+}
+
+/** Takes the lock and keeps it until released; null when `ifAvailable` is asked and somebody else has it. */
+export async function holdLock(name: string, options: LockOptions = {}): Promise<Release | null> {
+  const lock = await takeLock(name, options);
+  return lock && (() => void lock.release());
+}
+
+/** The same. `onStolen` is called when another takes it by `steal`; a frozen tab hears that only when it wakes. */
+export function takeLock(
   name: string,
   options: LockOptions = {},
   onStolen: () => void = () => undefined,
-): Promise<Release | null> {
+): Promise<Lock | null> {
   let granted = false;
   return new Promise((resolve, reject) => {
-    navigator.locks
+    const over = navigator.locks
       .request(name, options, (lock) => {
         if (lock === null) {
           resolve(null);
           return undefined;
         }
         granted = true;
-        return new Promise<void>((release) => {
-          resolve(release);
+        return new Promise<void>((free) => {
+          const release = (): Promise<void> => {
+            free();
+            return over;
+          };
+          resolve({ release });
         });
       })
       .catch((error: unknown) => {

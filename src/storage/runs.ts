@@ -107,8 +107,10 @@ export async function interruptAbandoned(context: StoreContext): Promise<void> {
     runs.where('status').anyOf(ACTIVE).toArray(),
   );
   const claimed = [...new Set(active.map(({ projectId }) => projectId))].map(async (projectId) => {
+    const holder = Symbol('the interrupted runs');
     try {
-      await context.whileHeld(projectId, Symbol('the interrupted runs'), () => Promise.resolve());
+      await context.claims.claim(projectId, holder);
+      context.claims.let(projectId, holder);
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'store/elsewhere') throw error;
     }
