@@ -11,7 +11,14 @@ import type { Store } from '../../../src/storage/store';
 import { createStoreApi } from '../../../src/storage/store';
 import { deleteStore, freshName } from './fixtures';
 
-export type Fault = 'quota' | 'abort' | 'killed';
+export type Fault = 'quota' | 'abort' | 'unknown' | 'killed';
+
+const NAMES: Readonly<Record<Fault, string>> = {
+  quota: 'QuotaExceededError',
+  abort: 'AbortError',
+  unknown: 'UnknownError',
+  killed: 'AbortError',
+};
 
 /** Fails the write number `failAt`; a killed browser fails all that follow too. */
 export class FaultyDisk {
@@ -54,7 +61,7 @@ export class FaultyDisk {
   }
 
   #fail(request: DBCoreMutateRequest): Promise<never> {
-    const name = this.#fault === 'quota' ? 'QuotaExceededError' : 'AbortError';
+    const name = NAMES[this.#fault];
     if (this.#fault === 'abort') (request.trans as IDBTransaction).abort();
     return Promise.reject(new DOMException(`A fault was put in: ${this.#fault}.`, name));
   }
