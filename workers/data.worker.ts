@@ -4,11 +4,9 @@ import '../src/core/glass';
 import * as Comlink from 'comlink';
 import { AppError } from '../src/core/errors';
 import { createDataApi } from '../src/data/api';
-import { installErrorCodec } from '../src/protocol/errors';
 import type { FileParser, SpawnedParser } from '../src/data/api';
 import type { DataStore } from '../src/data/dataset';
-
-installErrorCodec(Comlink.transferHandlers);
+import { serve } from './serve';
 
 function openStore(port: MessagePort): DataStore {
   const store = Comlink.wrap<DataStore>(port);
@@ -43,4 +41,4 @@ async function readStatic(path: string): Promise<Blob> {
   throw new AppError('data/sample-absent', `The sample ${path} is not here. Reload the page.`);
 }
 
-Comlink.expose(createDataApi({ openStore, spawnParser, readStatic }));
+serve(createDataApi({ openStore, spawnParser, readStatic }));

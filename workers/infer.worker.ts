@@ -7,9 +7,7 @@ import { writeCsv } from '../src/core/csv-write';
 import { createInferApi } from '../src/inference/api';
 import { createOrtRuntime } from '../src/inference/ort';
 import type { InferApi, StoreApi } from '../src/protocol/api';
-import { installErrorCodec } from '../src/protocol/errors';
-
-installErrorCodec(Comlink.transferHandlers);
+import { serve } from './serve';
 
 let store: Comlink.Remote<StoreApi> | null = null;
 
@@ -37,4 +35,4 @@ const api: InferApi = {
   },
 };
 
-Comlink.expose(api);
+serve(api);

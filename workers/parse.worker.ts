@@ -2,12 +2,10 @@
 import '../src/core/trusted-types';
 import '../src/core/glass';
 import * as Comlink from 'comlink';
-import { installErrorCodec } from '../src/protocol/errors';
 import { createPictureParser } from '../src/data/pictures/decode';
 import { buffersOf, parseCells, parseTable } from '../src/data/readers/table';
 import type { FileParser } from '../src/data/api';
-
-installErrorCodec(Comlink.transferHandlers);
+import { serve } from './serve';
 
 const pictures = createPictureParser();
 
@@ -28,4 +26,4 @@ const api: FileParser = {
   },
 };
 
-Comlink.expose(api);
+serve(api);

@@ -3,10 +3,8 @@ import '../src/core/trusted-types';
 import '../src/core/glass';
 import * as Comlink from 'comlink';
 import type { StoreApi } from '../src/protocol/api';
-import { installErrorCodec } from '../src/protocol/errors';
 import { createStoreApi } from '../src/storage/store';
-
-installErrorCodec(Comlink.transferHandlers);
+import { serve } from './serve';
 
 const store = createStoreApi();
 
@@ -30,4 +28,4 @@ const api: StoreApi = {
   },
 };
 
-Comlink.expose(api);
+serve(api);

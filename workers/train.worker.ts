@@ -3,13 +3,11 @@ import '../src/core/trusted-types';
 import '../src/core/glass';
 import * as Comlink from 'comlink';
 import { compileRecipe } from '../src/data/recipe/compile';
-import { installErrorCodec } from '../src/protocol/errors';
 import type { TrainApi } from '../src/protocol/api';
 import { openExecutor } from '../src/training/executors';
 import { createTrainApi } from '../src/training/train-api';
 import { openTrainStore, readStatic } from './train-ports';
-
-installErrorCodec(Comlink.transferHandlers);
+import { serve } from './serve';
 
 const train = createTrainApi({
   compileRecipe,
@@ -28,4 +26,4 @@ const api: TrainApi = {
   },
 };
 
-Comlink.expose(api);
+serve(api);

@@ -49,8 +49,6 @@ export interface TrainApi extends PretrainedTrainApi {
   checkpoint(runId: Id): void;
   /** The checkpoint that found no room in the store, as a safetensors file; null where there is none. */
   unsavedCheckpoint(runId: Id): ArrayBuffer | null;
-  /** Lets go of what only saves time: the engine, where no run uses it, and bodies that were read. */
-  dropCaches(): void;
   /**
    * Does harm on purpose, for whoever wants to see what happens then: destroys the graphics device of the run under
    * way, or never returns. False where there is no device to lose.

@@ -6,9 +6,20 @@
 import type { DataApi, InferApi, StoreApi, StoreStatus, TrainApi } from '../protocol/api';
 import { WorkerBridge } from './bridge';
 import type { Async } from './bridge';
+import { onHidden } from './page-life';
 
 /** A training step on the reference executor, or a first compile, may hold the train worker for long. */
 const TRAIN_DEADLINE_MS = 120_000;
+/** Once steps run it is known how long they take, and silence means something much sooner. */
+const STEPS_DEADLINE_MS = 15_000;
+const STEPS_OF_SILENCE = 20;
+/** A worker with nothing to do gives its memory back: a heap of WebAssembly never shrinks while it lives. */
+const IDLE_MS = 5 * 60_000;
+/** A training worker serves so many runs or steps; engines have died in very long ones. */
+const MOST_RUNS = 20;
+const MOST_STEPS = 200_000;
+/** Asking what is stored or steering a run is a matter of milliseconds, on a slow disk of seconds. */
+const SOON_MS = 60_000;
 
 /** What the use cases need of the workers; tests give their own. */
 export type WorkerSet = Pick<Workers, keyof Workers>;
@@ -19,6 +30,7 @@ export class Workers {
   readonly #train: WorkerBridge<TrainApi>;
   readonly #infer: WorkerBridge<InferApi>;
   #status: StoreStatus | null = null;
+  readonly #spent = { runs: 0, steps: 0 };
 
   constructor() {
     this.#store = new WorkerBridge<StoreApi>({
@@ -31,6 +43,7 @@ export class Workers {
       prepare: async (api) => {
         this.#status = await api.open();
       },
+      deadlines: { getRun: SOON_MS, listRuns: SOON_MS, getProject: SOON_MS, getSetting: SOON_MS },
       onDeath: () => {
         for (const dependent of [this.#data, this.#train, this.#infer])
           dependent.terminate('The store that it uses was restarted.');
@@ -44,6 +57,14 @@ export class Workers {
           name: 'data',
         }),
       prepare: async (api) => api.connectStore(await this.#storePort()),
+      makeRoom: () => this.#rest(),
+      again: ['summarise', 'inspect', 'prepare', 'readPart'],
+      idleMs: IDLE_MS,
+      // The batches of a run come over a port of their own, of which no call here tells.
+      mayRest: () => !this.#train.busy,
+      onDeath: () => {
+        if (this.#train.busy) this.#train.terminate('The worker that read its rows stopped.');
+      },
     });
     this.#train = new WorkerBridge<TrainApi>({
       name: 'training',
@@ -54,6 +75,8 @@ export class Workers {
         }),
       prepare: async (api) => api.connectStore(await this.#storePort()),
       deadlineMs: TRAIN_DEADLINE_MS,
+      deadlines: { pause: SOON_MS, resume: SOON_MS, stop: SOON_MS },
+      idleMs: IDLE_MS,
     });
     this.#infer = new WorkerBridge<InferApi>({
       name: 'inference',
@@ -64,7 +87,13 @@ export class Workers {
         }),
       prepare: async (api) => api.connectStore(await this.#storePort()),
       deadlineMs: TRAIN_DEADLINE_MS,
+      // Each holds a model and its values: side by side they would need the memory of all.
+      inTurn: ['evaluate', 'importance', 'quantise', 'predictTable'],
+      makeRoom: () => this.#rest(),
+      again: ['predict', 'evaluate', 'importance', 'quantise', 'predictTable', 'openGraph'],
+      idleMs: IDLE_MS,
     });
+    onHidden(() => void this.#rest());
   }
 
   get store(): Async<StoreApi> {
@@ -76,6 +105,9 @@ export class Workers {
   }
 
   get train(): Async<TrainApi> {
+    const { runs, steps } = this.#spent;
+    // Between runs only: it rests where nobody waits for it.
+    if ((runs >= MOST_RUNS || steps >= MOST_STEPS) && this.#train.rest()) this.#forget();
     return this.#train.api;
   }
 
@@ -102,10 +134,38 @@ export class Workers {
   /** A fresh training worker and device for the next call, after a device was lost. */
   restartTraining(reason: string): void {
     this.#train.terminate(reason);
+    this.#forget();
+  }
+
+  /** How long the steps of the run under way take; null while something else is done, such as compiling. */
+  expectSteps(milliseconds: number | null): void {
+    this.#train.deadlineMs =
+      milliseconds === null
+        ? TRAIN_DEADLINE_MS
+        : Math.min(TRAIN_DEADLINE_MS, Math.max(STEPS_DEADLINE_MS, milliseconds * STEPS_OF_SILENCE));
+  }
+
+  /** A run has ended after so many steps. */
+  trained(steps: number): void {
+    this.expectSteps(null);
+    this.#spent.runs++;
+    this.#spent.steps += steps;
   }
 
   terminate(): void {
     for (const bridge of [this.#train, this.#infer, this.#data, this.#store]) bridge.terminate();
+  }
+
+  #forget(): void {
+    this.#spent.runs = 0;
+    this.#spent.steps = 0;
+    this.expectSteps(null);
+  }
+
+  /** Ends whoever has nothing to do, with everything that it kept to be quick. */
+  #rest(): Promise<void> {
+    for (const bridge of [this.#infer, this.#data, this.#train]) if (bridge.alive) bridge.rest();
+    return Promise.resolve();
   }
 
   async #storePort(): Promise<MessagePort> {

@@ -39,11 +39,6 @@ export class Bases {
     return { sizes: input.sizes, pixels: { mean: levels(input.mean), std: levels(input.std) } };
   }
 
-  /** The body read last is read again when it is next asked for. */
-  drop(): void {
-    this.#kept = null;
-  }
-
   load(source: PretrainedSource): Promise<Base> {
     const key = source.kind === 'embedded' ? source.id : source.sha256;
     if (this.#kept?.key === key) return this.#kept.base;

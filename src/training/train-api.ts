@@ -40,7 +40,7 @@ import { adapterFile, baseOf, pretrainedMethods } from './pretrained-api';
 import { profileAlone } from './profile-alone';
 import { choicesOf, loopBasis, openSession } from './session';
 import type { Session } from './session';
-import { asMemoryError } from './memory-error';
+import { asMemoryError } from '../core/memory-error';
 import { checkpointFile, loadCheckpoint, saveCheckpoint } from './stored-run';
 import { tuningMemory } from './tuning-memory';
 
@@ -242,13 +242,6 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
 
     checkpoint: (runId) => controls.get(runId)?.checkpoint(),
     unsavedCheckpoint: (runId) => (controls.has(runId) && unsaved ? unsaved() : null),
-
-    dropCaches() {
-      bases.drop();
-      if (controls.size > 0) return;
-      opened?.executor.dispose();
-      opened = null;
-    },
 
     drill(harm) {
       if (harm === 'hang') for (;;);

@@ -1,18 +1,26 @@
-import * as Comlink from 'comlink';
 import { afterEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/core/errors';
 import { WorkerBridge } from '../../../src/services/bridge';
-import type { WorkerLike } from '../../../src/services/bridge';
+import type { BridgeOptions, WorkerLike } from '../../../src/services/bridge';
+import { serve } from '../../../workers/serve';
 
 interface EchoApi {
   echo(text: string): string;
   count(to: number, onStep: (step: number) => void): Promise<number>;
   fail(): never;
   hang(): Promise<void>;
+  /** Ends when it is cancelled. */
+  wait(callId: string): Promise<void>;
+  cancel(callId: string): void;
+  /** Says when it begins and ends, and takes a turn of the event loop between. */
+  slow(name: string, onTurn: (said: string) => void | Promise<void>): Promise<void>;
+  /** Finds no memory as often as it was told. */
+  hungry(): Promise<string>;
 }
 
 const open: MessagePort[] = [];
 let started = 0;
+let hunger = 0;
 
 /** A worker played by a message channel: `deaf` ones receive and never answer. */
 function fakeWorker(deaf = false): WorkerLike {
@@ -30,8 +38,23 @@ function fakeWorker(deaf = false): WorkerLike {
       throw new AppError('data/parse', 'Line 3 has 4 cells.', { line: 3, deep: { a: [1] } }, cause);
     },
     hang: () => new Promise(() => undefined),
+    wait: (callId) =>
+      new Promise((_, reject) => {
+        waiting.set(callId, () => reject(new AppError('call/cancelled', 'It was cancelled.')));
+      }),
+    cancel: (callId) => waiting.get(callId)?.(),
+    slow: async (name, onTurn) => {
+      await onTurn(`${name} begins`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await onTurn(`${name} ends`);
+    },
+    hungry: async () => {
+      if (hunger-- > 0) throw new RangeError('Array buffer allocation failed');
+      return 'fed';
+    },
   };
-  if (!deaf) Comlink.expose(api, port2);
+  const waiting = new Map<string, () => void>();
+  if (!deaf) serve(api, port2);
   port1.start();
   return Object.assign(port1, { terminate: () => port1.close() });
 }
@@ -131,5 +154,92 @@ describe('WorkerBridge', () => {
     const ended = failure(echo.api.hang());
     echo.terminate();
     expect((await ended).code).toBe('worker/died');
+  });
+
+  function supervised(options: Partial<BridgeOptions<EchoApi>>): WorkerBridge<EchoApi> {
+    return new WorkerBridge<EchoApi>({
+      name: 'echo',
+      start: () => fakeWorker(),
+      heartbeatMs: 20,
+      ...options,
+    });
+  }
+
+  it('gives every callback back when its call has ended, well or badly', async () => {
+    const echo = supervised({});
+    await Promise.all([echo.api.count(3, () => undefined), echo.api.count(2, () => undefined)]);
+    await failure(
+      echo.api.count(1, () => Promise.reject(new AppError('a/b', 'The page refused.'))),
+    );
+    await expect.poll(() => echo.openCallbacks).toBe(0);
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    const open = echo.api.count(1, () => held);
+    await expect.poll(() => echo.openCallbacks).toBe(1);
+    letGo();
+    await open;
+    await expect.poll(() => echo.openCallbacks).toBe(0);
+  });
+
+  it('makes a signal the cancelling of the call', async () => {
+    const echo = supervised({});
+    const leave = new AbortController();
+    const waits = failure(echo.api.wait('call 1', leave.signal));
+    await echo.api.echo('a');
+    leave.abort();
+    expect((await waits).code).toBe('call/cancelled');
+    // One that was abandoned before it began is not begun.
+    expect((await failure(echo.api.echo('b', leave.signal))).code).toBe('worker/cancelled');
+    expect(echo.busy).toBe(false);
+  });
+
+  it('gives up a call that takes longer than its method may, and no other', async () => {
+    const echo = supervised({ deadlines: { hang: 30 } });
+    const wait = failure(echo.api.wait('call 1'));
+    expect((await failure(echo.api.hang())).code).toBe('worker/overdue');
+    await expect(echo.api.echo('a')).resolves.toBe('a a');
+    expect(started).toBe(1);
+    await echo.api.cancel('call 1');
+    expect((await wait).code).toBe('call/cancelled');
+  });
+
+  it('does one thing at a time where a worker must, in the order of the calls', async () => {
+    const said: string[] = [];
+    const hear = (words: string): void => void said.push(words);
+    const echo = supervised({ inTurn: ['slow'] });
+    await Promise.all(['a', 'b', 'c'].map((name) => echo.api.slow(name, hear)));
+    expect(said).toEqual(['a', 'b', 'c'].flatMap((name) => [`${name} begins`, `${name} ends`]));
+  });
+
+  it('tries once more where memory was not given, after room was made', async () => {
+    let rooms = 0;
+    const makeRoom = async (): Promise<void> => void rooms++;
+    const echo = supervised({ makeRoom, again: ['hungry'] });
+    hunger = 1;
+    await expect(echo.api.hungry()).resolves.toBe('fed');
+    expect(rooms).toBe(1);
+    hunger = 2;
+    expect((await failure(echo.api.hungry())).message).toContain('allocation failed');
+    expect(rooms).toBe(2);
+    hunger = 0;
+  });
+
+  it('ends a worker that has nothing to do, and starts another at the next call', async () => {
+    let allowed = false;
+    const deaths: unknown[] = [];
+    const onDeath = (error: unknown): void => void deaths.push(error);
+    const echo = supervised({ idleMs: 15, mayRest: () => allowed, onDeath });
+    await echo.api.echo('a');
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(echo.alive).toBe(true);
+    allowed = true;
+    await expect.poll(() => echo.alive).toBe(false);
+    expect(deaths).toEqual([]);
+    await expect(echo.api.echo('b')).resolves.toBe('b b');
+    expect(started).toBe(2);
+    const waits = failure(echo.api.hang());
+    expect(echo.rest()).toBe(false);
+    echo.terminate();
+    expect((await waits).code).toBe('worker/died');
   });
 });

@@ -47,6 +47,8 @@ interface Fake {
   readonly requests: TrainRequest[];
   readonly models: Partial<ModelVersion>[];
   readonly restarts: string[];
+  /** What the store says, one after the other, when a run is to be finished. */
+  readonly refusals: AppError[];
 }
 
 type Attempt = (request: TrainRequest, onEvent: Parameters<TrainApi['run']>[2]) => TrainOutcome;
@@ -57,6 +59,7 @@ function fake(...attempts: Attempt[]): Fake {
   const requests: TrainRequest[] = [];
   const models: Partial<ModelVersion>[] = [];
   const restarts: string[] = [];
+  const refusals: AppError[] = [];
   const absent = new Proxy({}, { get: (_, name) => () => Promise.reject(new Error(String(name))) });
   const last = (): Run => {
     const run = records.at(-1);
@@ -74,9 +77,12 @@ function fake(...attempts: Attempt[]): Fake {
       records.push({ ...last(), ...change });
       return last();
     },
-    putModel: async (model: Partial<ModelVersion>) => {
+    finishRun: async (_: string, change: Partial<Run>, model: Partial<ModelVersion>) => {
+      const refusal = refusals.shift();
+      if (refusal) throw refusal;
       models.push(model);
-      return { ...model, id: 'm1' };
+      records.push({ ...last(), ...change, modelVersionId: 'm1' });
+      return { run: last(), model: { ...model, id: 'm1' } };
     },
   });
   const data = Object.assign(Object.create(absent) as WorkerSet['data'], {
@@ -109,9 +115,11 @@ function fake(...attempts: Attempt[]): Fake {
     storeStatus: () => Promise.reject(new Error('Not asked.')),
     cancel: () => Promise.resolve(),
     restartTraining: (reason) => restarts.push(reason),
+    expectSteps: () => undefined,
+    trained: () => undefined,
     terminate: () => undefined,
   };
-  return { workers, records, requests, models, restarts };
+  return { workers, records, requests, models, restarts, refusals };
 }
 
 const device = {
@@ -125,17 +133,38 @@ const lost: Attempt = (_, onEvent) => {
   onEvent({ type: 'lost', reason: 'It was unplugged.', step: 4 });
   throw new AppError('engine/device-lost', 'The device went away.');
 };
+const STARTED = {
+  type: 'started',
+  planId: 'plan',
+  label: 'a GPU',
+  graphHash: 'fresh',
+  stepsTotal: 10,
+  weights: 12,
+  canProfile: false,
+} as const;
 const done: Attempt = (_, onEvent) => {
-  onEvent({
-    type: 'started',
-    planId: 'plan',
-    label: 'a GPU',
-    graphHash: 'fresh',
-    stepsTotal: 10,
-    weights: 12,
-    canProfile: false,
-  });
+  onEvent(STARTED);
   return OUTCOME;
+};
+const RECORD: Omit<Run, 'id' | 'number'> = {
+  projectId: 'p1',
+  name: 'First',
+  role: 'model',
+  config: CONFIG,
+  status: 'interrupted',
+  createdAt: 0,
+  finishedAt: null,
+  device: null,
+  graphHash: null,
+  codeVersion: '0',
+  curve: [],
+  best: null,
+  seconds: 0,
+  examplesPerSecond: 0,
+  stepsDone: 4,
+  stepsTotal: 10,
+  modelVersionId: null,
+  error: null,
 };
 
 // A browser without a wake lock.
@@ -174,6 +203,8 @@ describe('a run', () => {
     expect(records.map(({ status, error }) => [status, error?.message ?? null])).toEqual([
       ['preparing', null],
       ['preparing', 'It was unplugged.'],
+      // With what befell it in its record.
+      ['preparing', 'It was unplugged.'],
       ['running', null],
       ['done', null],
     ]);
@@ -200,9 +231,10 @@ describe('a run', () => {
     ['engine/no-webgpu', 'failed'],
     ['training/diverged', 'failed'],
   ] as const)('records %s as %s', async (code, status) => {
-    const { workers, records } = fake(() => {
+    const ends = () => {
       throw new AppError(code, 'It ended.');
-    });
+    };
+    const { workers, records } = fake(ends, ends, ends);
     const handle = await startRun(workers, device, request, () => undefined);
     await expect(handle.finished).rejects.toMatchObject({ code });
     expect(records.at(-1)).toMatchObject({ status, error: { code, message: 'It ended.' } });
@@ -219,6 +251,80 @@ describe('a run', () => {
       error: { code: 'engine/device-lost' },
     });
     expect(models).toEqual([]);
+  });
+
+  it('goes on from its checkpoint in a new worker when the worker dies, and says so', async () => {
+    const died: Attempt = () => {
+      throw new AppError('worker/died', 'It crashed.', { reason: 'It crashed.', told: null });
+    };
+    const resumed: Attempt = (request, onEvent) => {
+      onEvent({ ...STARTED, resumed: { step: 6, executor: 'webgpu', planId: 'other', curve: [] } });
+      return done(request, () => undefined);
+    };
+    const { workers, requests } = fake(died, resumed);
+    const { run } = await (await startRun(workers, device, request, () => undefined)).finished;
+    expect(requests.map(({ resume }) => resume)).toEqual([false, true]);
+    expect(run.incidents).toMatchObject([
+      { kind: 'worker-died', reason: 'It crashed.' },
+      // Other kernels round otherwise: that the end may differ is in the record.
+      { kind: 'resumed', step: 6, exact: false, before: { planId: 'other' }, planId: 'plan' },
+    ]);
+  });
+
+  it('halves its batch once when memory runs out, and then says what to do', async () => {
+    const noRoom: Attempt = () => {
+      throw new AppError('engine/memory', 'Not given.');
+    };
+    const { workers, requests, records } = fake(noRoom, noRoom);
+    const batchSize = CONFIG.training.batchSize;
+    const handle = await startRun(workers, device, request, () => undefined);
+    await expect(handle.finished).rejects.toMatchObject({
+      code: 'training/out-of-memory',
+      message: expect.stringContaining('smaller model') as string,
+    });
+    expect(requests.map(({ config }) => config.training.accumulate ?? 1)).toEqual([1, 2]);
+    expect(records.at(-1)).toMatchObject({
+      status: 'failed',
+      incidents: [{ kind: 'divided', rows: batchSize / 2 }],
+    });
+  });
+
+  it('keeps the division of its batch when it is taken up again', async () => {
+    const { workers, requests, records } = fake(done);
+    const store = workers.store;
+    await store.createRun({
+      ...RECORD,
+      microBatch: { rows: CONFIG.training.batchSize / 4, batchNorm: false },
+    });
+    const handle = await resumeRun(workers, device, records[0]?.id ?? '', () => undefined);
+    await handle.finished;
+    expect(requests[0]?.config.training.accumulate).toBe(4);
+  });
+
+  it('waits with its finished model until there is room, and offers it as a file', async () => {
+    const { workers, refusals, models } = fake(done);
+    refusals.push(new AppError('store/quota', 'No room.'), new AppError('store/quota', 'No room.'));
+    const events: RunEvent[] = [];
+    const handle = await startRun(workers, device, request, (event) => {
+      events.push(event);
+      if (event.type !== 'full') return;
+      rescued.push(handle.rescue());
+      setTimeout(() => void handle.resume(), 1);
+    });
+    const rescued: Promise<unknown>[] = [];
+    const { run } = await handle.finished;
+    expect(run.status).toBe('done');
+    expect(models).toHaveLength(1);
+    expect(events.filter(({ type }) => type === 'full')).toHaveLength(2);
+    expect(await rescued[0]).toMatchObject({ name: 'First.onnx', bytes: OUTCOME.model });
+  });
+
+  it('finishes though the store dies under its end', async () => {
+    const { workers, refusals, models } = fake(done);
+    refusals.push(new AppError('worker/died', 'The store stopped.'));
+    const handle = await startRun(workers, device, request, () => undefined);
+    expect((await handle.finished).run.status).toBe('done');
+    expect(models).toHaveLength(1);
   });
 
   it('records what it was computed in, in which parts, and what was skipped', async () => {

@@ -1,5 +1,5 @@
 /** Memory that was not given, in one voice: engines say it in many ways. */
-import { AppError } from '../core/errors';
+import { AppError } from './errors';
 
 /** What engines and the language throw when an allocation fails. */
 const WORDS = /out of memory|allocation failed|bad_alloc|invalid (typed )?array (buffer )?length/i;
