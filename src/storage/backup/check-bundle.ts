@@ -1,5 +1,6 @@
 /** What a project's records in a file must fulfil and no form alone can say. */
 import type { ChunkRef } from '../../protocol/entities';
+import type { PretrainedModel } from '../../protocol/pretrained';
 import type { Bundle } from '../bundle';
 import { leaves } from '../chunks';
 import { hashRecord } from '../record-hash';
@@ -7,11 +8,10 @@ import { datasetChunks } from '../references';
 import { ownedChunks } from './leaving-out';
 import { damaged } from './refusals';
 
-/** `bytesOf` a chunk by its hash: undefined where the file has none, null where it says that it is left out. */
-export async function checkBundle(
-  bundle: Bundle,
-  bytesOf: (sha256: string) => number | null | undefined,
-): Promise<void> {
+/** Of a chunk by its hash: undefined where the file has none, null where it says that it is left out. */
+export type BytesOf = (sha256: string) => number | null | undefined;
+
+export async function checkBundle(bundle: Bundle, bytesOf: BytesOf): Promise<void> {
   for (const { id, manifest, rowsLeftOut } of bundle.datasets) {
     if (rowsLeftOut && datasetChunks(manifest).length > 0) {
       throw damaged(`“${manifest.name}” is said to have no rows, and has some`);
@@ -20,21 +20,24 @@ export async function checkBundle(
       throw damaged(`the description of “${manifest.name}” does not match its hash`);
     }
   }
-  for (const { what, refs } of ownedChunks(bundle)) {
-    for (const { sha256, bytes } of leaves(refs)) {
-      const found = bytesOf(sha256);
-      if (found !== null && found !== bytes)
-        throw damaged(`chunks/${sha256} of ${what} is missing`);
-    }
-  }
-  for (const { name, bytes, chunks } of bundle.pretrained) {
-    if (total(chunks) !== bytes) throw damaged(`the pretrained model “${name}” has another length`);
-  }
+  for (const { what, refs } of ownedChunks(bundle)) checkLengths(refs, what, bytesOf);
+  for (const model of bundle.pretrained) checkBody(model, bytesOf);
   checkReferences(bundle);
 }
 
-function total(refs: readonly ChunkRef[]): number {
-  return refs.reduce((sum, { bytes }) => sum + bytes, 0);
+/** A pretrained model, which may belong to no project. */
+export function checkBody({ name, bytes, chunks }: PretrainedModel, bytesOf: BytesOf): void {
+  const what = `the pretrained model “${name}”`;
+  checkLengths(chunks, what, bytesOf);
+  const total = chunks.reduce((sum, ref) => sum + ref.bytes, 0);
+  if (total !== bytes) throw damaged(`${what} has another length`);
+}
+
+function checkLengths(refs: readonly ChunkRef[], what: string, bytesOf: BytesOf): void {
+  for (const { sha256, bytes } of leaves(refs)) {
+    const found = bytesOf(sha256);
+    if (found !== null && found !== bytes) throw damaged(`chunks/${sha256} of ${what} is missing`);
+  }
 }
 
 function checkReferences(bundle: Bundle): void {

@@ -13,7 +13,7 @@ import { leaves } from '../chunks';
 import type { StoreContext } from '../context';
 import { isActive } from '../run-status';
 import type { Call } from './calls';
-import { checkBundle } from './check-bundle';
+import { checkBody, checkBundle } from './check-bundle';
 import { openContainer } from './container';
 import type { Opened } from './container';
 import { withoutMissing } from './leaving-out';
@@ -135,7 +135,7 @@ async function checkEverything(
     }
     if (hash && hash.hex() !== sha256) throw damaged(`the pieces of ${what} do not match its hash`);
   };
-  const checkBody = async (model: PretrainedModel) => {
+  const checkBodyWhole = async (model: PretrainedModel) => {
     if (many) accounted.add(`bodies/${model.id}.json`);
     await checkWhole(model.chunks, model.id, `the pretrained model “${model.name}”`);
   };
@@ -146,12 +146,16 @@ async function checkEverything(
       bundle.datasets.forEach((row) => accounted.add(`datasets/${row.id}.json`));
     }
     await checkBundle(bundle, bytesOf);
-    for (const model of bundle.pretrained) await checkBody(model);
+    for (const model of bundle.pretrained) await checkBodyWhole(model);
     for (const ref of bundleChunks(bundle)) {
       await checkWhole([ref], ref.sha256, `the chunk ${ref.sha256.slice(0, 12)}`);
     }
   }
-  for (const id of archive.bodies) await checkBody(await readBody((name) => opened.read(name), id));
+  for (const id of archive.bodies) {
+    const model = await readBody((name) => opened.read(name), id);
+    checkBody(model, bytesOf);
+    await checkBodyWhole(model);
+  }
   for (const name of entries.keys()) {
     if (!accounted.has(name)) throw damaged(`no record names its entry ${name}`);
   }

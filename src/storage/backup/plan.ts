@@ -209,7 +209,7 @@ function damagedOf(
   bad: Bad,
 ): readonly LeftOut[] {
   return owned.flatMap(({ what, refs }) =>
-    leaves(refs).flatMap(({ sha256 }) => {
+    [...new Set(leaves(refs).map((ref) => ref.sha256))].flatMap((sha256) => {
       const why = bad.get(sha256);
       return why === undefined ? [] : [{ what, why, sha256 }];
     }),

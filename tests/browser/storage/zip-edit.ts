@@ -6,6 +6,7 @@ import {
   ZipReader,
   ZipWriter,
 } from '@zip.js/zip.js/lib/zip-core-native.js';
+import type { ZipWriterConstructorOptions } from '@zip.js/zip.js/lib/zip-core-native.js';
 import { expect } from 'vitest';
 import { sha256Hex } from '../../../src/core/hash';
 
@@ -26,7 +27,7 @@ export async function unzip(file: Blob): Promise<Entries> {
   return entries;
 }
 
-export async function rezip(entries: Entries, options: { level?: number; password?: string } = {}) {
+export async function rezip(entries: Entries, options: ZipWriterConstructorOptions = {}) {
   const zip = new ZipWriter(new Uint8ArrayWriter(), { ...AS_OURS, level: 0, ...options });
   for (const [name, bytes] of entries) await zip.add(name, new Uint8ArrayReader(bytes));
   return new Blob([await zip.close()]);
