@@ -33,6 +33,8 @@ import type { PictureOptions, PictureSource, PictureSurvey } from './pictures';
 import type { ImportStoreApi, InterruptedImport } from './imports';
 import type { PretrainedStoreApi } from './pretrained';
 import type { OnProgress } from './progress';
+import type { VaultStoreApi } from './vault';
+import type { StorageApi, StorageLoss } from './storage';
 import type { TabsStoreApi } from './tabs';
 import type { Prepared } from './train';
 
@@ -43,7 +45,14 @@ export type * from './train';
 
 // ---- store worker: the only owner of Dexie ----------------------------------------------------------------
 
-export interface StoreApi extends BackupStoreApi, ImportStoreApi, PretrainedStoreApi, TabsStoreApi {
+export interface StoreApi
+  extends
+    BackupStoreApi,
+    ImportStoreApi,
+    StorageApi,
+    PretrainedStoreApi,
+    TabsStoreApi,
+    VaultStoreApi {
   /** Opens the databases, finishes or rolls back what a crash left, and says what it found. */
   open(): Promise<StoreStatus>;
   /** Bytes are hashed and written once; equal bytes give the same reference. `bytes` is transferred. */
@@ -62,6 +71,8 @@ export interface StoreApi extends BackupStoreApi, ImportStoreApi, PretrainedStor
       Project,
       'id' | 'createdAt' | 'updatedAt' | 'trashedAt' | 'testOpened' | 'revision'
     >,
+    /** An open and empty lock that it is made for. */
+    into?: Id,
   ): Promise<Project>;
   editProject(id: Id, revision: number, edit: ProjectEdit): Promise<Project>;
   getProject(id: Id): Promise<Project>;
@@ -164,6 +175,8 @@ export interface StoreStatus {
   readonly readOnly: boolean;
   /** Imports that a crash ended: to be made again from the same file, or discarded. */
   readonly interruptedImports: readonly InterruptedImport[];
+  /** One of the two databases was thrown away by the browser, and the person has not acknowledged it yet. */
+  readonly loss?: StorageLoss | null;
   /** Bytes that a crash left without a record and that were removed. */
   readonly rolledBack?: number;
 }

@@ -58,14 +58,6 @@ export interface Unlocked {
   readonly interrupted: readonly Run[];
 }
 
-/** A locked project as ciphertext: what a sealed backup carries. Nothing in it can be read without the passphrase. */
-export interface SealedProject {
-  readonly vault: VaultRow;
-  readonly rows: readonly { readonly key: string; readonly bytes: ArrayBuffer }[];
-  /** Ciphertext chunks by their storage key; read them one by one. */
-  readonly chunks: readonly { readonly storageKey: string; readonly bytes: number }[];
-}
-
 export interface VaultStoreApi {
   listVaults(): Promise<readonly VaultInfo[]>;
   /** A locked project from the start: open, and empty until data is imported `into` it. The recovery key is never shown again. */
@@ -73,14 +65,17 @@ export interface VaultStoreApi {
     label: string,
     passphrase: string,
   ): Promise<{ readonly projectId: Id; readonly recoveryKey: string }>;
-  /** Stores an open project anew under a lock and erases the open form. It stays open in this tab. */
-  lockProject(id: Id, label: string, passphrase: string): Promise<{ readonly recoveryKey: string }>;
-  /** `takeOver` closes it in the tab where it is open now. */
-  unlockVault(
-    projectId: Id,
-    secret: VaultSecret,
-    options?: { readonly takeOver?: boolean },
-  ): Promise<Unlocked>;
+  /**
+   * Stores a project anew under a lock and erases the open form; it stays open in this tab. `stillOpen` names data
+   * that other projects use too, which therefore also stays in the open.
+   */
+  lockProject(
+    id: Id,
+    label: string,
+    passphrase: string,
+  ): Promise<{ readonly recoveryKey: string; readonly stillOpen: readonly string[] }>;
+  /** `vault/wrong-passphrase`, `vault/tampered`, `vault/weak-parameters`, `vault/newer`. */
+  unlockVault(projectId: Id, secret: VaultSecret): Promise<Unlocked>;
   /** Forgets its key and everything that was decrypted. */
   closeVault(projectId: Id): Promise<void>;
   /** Wraps the same key anew: chunks and records stay as they are. */
@@ -95,12 +90,4 @@ export interface VaultStoreApi {
   removeLock(projectId: Id, passphrase: string): Promise<Project>;
   /** Open or closed: nobody needs the passphrase to throw it away. Returns the bytes freed. */
   eraseVault(projectId: Id): Promise<number>;
-  /** As ciphertext, open or closed. */
-  readSealed(projectId: Id): Promise<SealedProject>;
-  readSealedChunk(projectId: Id, storageKey: string): Promise<ArrayBuffer>;
-  /** Never overwrites: `vault/exists` where the project is here, locked or not. */
-  restoreSealed(
-    sealed: SealedProject,
-    readChunk: (storageKey: string) => Promise<ArrayBuffer>,
-  ): Promise<VaultInfo>;
 }

@@ -6,8 +6,9 @@
 import { AppError } from '../core/errors';
 import type { StoreApi } from '../protocol/api';
 import type { Checkpoint, Id } from '../protocol/entities';
+import { freeBallast, layInBallast } from './ballast';
 import type { StoreContext } from './context';
-import { found, guarded } from './errors';
+import { found, isDamage } from './errors';
 import { holdLock } from './locks';
 import { checkpointKey, checkpointPrefix } from './references';
 import { isFinished } from './run-status';
@@ -73,7 +74,7 @@ export function checkpointMethods(context: StoreContext): CheckpointMethods {
         // Two writes at once would take the same slot.
         const release = await holdLock(`${context.name}-checkpoint-${runId}-${epoch}`);
         try {
-          await writeSlot(run.projectId, epoch, draft, state, best);
+          await onFullDisk(context, () => writeSlot(run.projectId, epoch, draft, state, best));
         } finally {
           release?.();
         }
@@ -91,7 +92,7 @@ export function checkpointMethods(context: StoreContext): CheckpointMethods {
         try {
           return await readSlot(checkpoint);
         } catch (error) {
-          if (!(error instanceof AppError) || error.code !== 'store/corrupt') throw error;
+          if (!isDamage(error)) throw error;
           damage ??= error;
         }
       }
@@ -102,12 +103,17 @@ export function checkpointMethods(context: StoreContext): CheckpointMethods {
 
 /** Places of a run's checkpoints are its own, so they can go without asking who else names them. */
 export async function deleteCheckpointBytes(context: StoreContext, runId: Id): Promise<void> {
-  const { chunks, chunkInfo } = context.cache;
-  const own = checkpointPrefix(runId);
-  await guarded('the removal of a checkpoint', () =>
-    context.cache.transaction('rw', chunks, chunkInfo, async () => {
-      await chunks.where('storageKey').startsWith(own).delete();
-      await chunkInfo.where('storageKey').startsWith(own).delete();
-    }),
-  );
+  await context.chunks.removeUnder(checkpointPrefix(runId));
+}
+
+/** Tries once more with the room of what can be made anew: hours of training count for more. */
+async function onFullDisk(context: StoreContext, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'store/quota') throw error;
+    if ((await freeBallast(context)) === 0) throw error;
+    await write();
+  }
+  await context.tidy(layInBallast(context));
 }

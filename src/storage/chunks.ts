@@ -76,6 +76,11 @@ export class Chunks {
     return { sha256, storageKey, bytes: bytes.byteLength, parts };
   }
 
+  /** A chunk of another store, under the name that it has there. */
+  async adopt(ref: ChunkRef, bytes: ArrayBuffer): Promise<void> {
+    await this.write(bytes, ref.sha256, ref.storageKey);
+  }
+
   /** One record. A vault seals it on the way. */
   protected async write(
     bytes: ArrayBuffer,

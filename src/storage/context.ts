@@ -15,6 +15,7 @@ import { ImportLocks } from './import-locks';
 import { holdLock } from './locks';
 import { readManifests, referencedKeys } from './references';
 import type { CacheDatabase, CoreDatabase } from './schema';
+import { vaultOfPlace } from './vault/places';
 
 export class StoreContext {
   readonly name: string;
@@ -26,6 +27,10 @@ export class StoreContext {
   readonly importLocks: ImportLocks;
   readonly #changes: BroadcastChannel;
   readOnly = false;
+  /** Room kept back for a checkpoint on a full disk; none unless the store says so. */
+  ballastBytes = 0;
+  /** The browser lost the records that named the bytes: these stay until the person knows. */
+  sparesAll = false;
 
   constructor(
     name: string,
@@ -96,7 +101,9 @@ export class StoreContext {
   ): Promise<T> {
     const { writers } = this.core;
     const result = await this.write(what, [...new Set([writers, ...tables])], async () => {
-      await writers.add({ projectId, epoch: 0, since: this.now() });
+      // From the clock: one that was erased and came back from a file must not count what was counted before.
+      const now = this.now();
+      await writers.add({ projectId, epoch: now, since: now });
       return body();
     });
     this.#written(projectId, tables);
@@ -165,10 +172,19 @@ export class StoreContext {
 
   /** Removes what nothing names. The caller holds the collector's lock exclusively. */
   async sweep(alone: boolean): Promise<number> {
+    if (this.sparesAll) return 0;
     const what = 'the list of what is stored';
     const imports = await guarded(what, () => this.core.imports.toCollection().primaryKeys());
     const manifests = await guarded(what, () => readManifests(this.core));
-    return this.chunks.sweep(referencedKeys(manifests), alone, new Set(imports));
+    const vaults = new Set(
+      await guarded(what, () => this.core.vaults.toCollection().primaryKeys()),
+    );
+    const named = referencedKeys(manifests);
+    // Only a vault itself knows what its records name; of one that was erased nothing stays.
+    const spared = {
+      has: (key: string) => named.has(key) || vaults.has(vaultOfPlace(key) ?? ''),
+    };
+    return this.chunks.sweep(spared, alone, new Set(imports));
   }
 
   /** Bytes of a manifest to come. What a failure leaves of them goes at once: a full disk needs the room. */
@@ -195,6 +211,11 @@ export class StoreContext {
     } catch (error) {
       console.warn('The store could not clear up and will at the next start.', error);
     }
+  }
+
+  /** Of a project that is being made. */
+  newProjectId(): Id {
+    return crypto.randomUUID();
   }
 
   /** Inside a transaction: the dataset exists and is remembered as used by the project. */

@@ -87,18 +87,24 @@ export async function eraseProject(context: StoreContext, id: Id): Promise<numbe
 async function eraseRecords(context: StoreContext, id: Id): Promise<void> {
   const { core } = context;
   await context.writeProject(id, 'the erasure', core.tables, async () => {
-    found(await core.projects.get(id), 'project', id);
-    const runIds = await core.runs.where({ projectId: id }).primaryKeys();
-    await core.checkpoints.bulkDelete(runIds);
-    await core.evaluations.where({ projectId: id }).delete();
-    await core.models.where({ projectId: id }).delete();
-    await core.runs.where({ projectId: id }).delete();
-    await core.datasets.bulkDelete(await ownDatasets(context, id));
-    await core.links.where({ projectId: id }).delete();
-    await core.projects.delete(id);
+    await deleteRecords(context, id);
     // A tab that was overtaken finds no epoch at all.
     await core.writers.delete(id);
   });
+}
+
+/** Inside a transaction over all tables. */
+export async function deleteRecords(context: StoreContext, id: Id): Promise<void> {
+  const { core } = context;
+  found(await core.projects.get(id), 'project', id);
+  const runIds = await core.runs.where({ projectId: id }).primaryKeys();
+  await core.checkpoints.bulkDelete(runIds);
+  await core.evaluations.where({ projectId: id }).delete();
+  await core.models.where({ projectId: id }).delete();
+  await core.runs.where({ projectId: id }).delete();
+  await core.datasets.bulkDelete(await ownDatasets(context, id));
+  await core.links.where({ projectId: id }).delete();
+  await core.projects.delete(id);
 }
 
 /** What lay in the trash, or was imported and never used, for 30 days. Records only: a sweep follows. */

@@ -42,7 +42,8 @@ async function translate(thrown: unknown, what: string): Promise<AppError> {
   );
 }
 
-function causes(thrown: unknown): unknown[] {
+/** The error, what caused it, and so on. */
+export function causes(thrown: unknown): unknown[] {
   const chain: unknown[] = [];
   let next: unknown = thrown;
   while (next !== undefined && next !== null && chain.length < 6 && !chain.includes(next)) {
@@ -67,6 +68,13 @@ async function quota(what: string, thrown: unknown): Promise<AppError> {
 async function nearlyFull(): Promise<boolean> {
   const { usage = 0, quota: limit = 0 } = await navigator.storage.estimate();
   return limit > 0 && usage > limit * 0.98;
+}
+
+/** What was read is not what was written. */
+export function isDamage(error: unknown): error is AppError {
+  return (
+    error instanceof AppError && (error.code === 'store/corrupt' || error.code === 'vault/tampered')
+  );
 }
 
 export function megabytes(bytes: number): string {

@@ -60,7 +60,7 @@ export function projectMethods(context: StoreContext): ProjectMethods {
       const now = context.now();
       const project: Project = {
         ...draft,
-        id: crypto.randomUUID(),
+        id: context.newProjectId(),
         createdAt: now,
         updatedAt: now,
         trashedAt: null,

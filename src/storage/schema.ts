@@ -59,6 +59,8 @@ export interface ChunkInfoRow {
   readonly storageKey: string;
   readonly bytes: number;
   readonly pendingSince?: Timestamp;
+  /** The imports (ImportRow) that wrote it. It counts as long as one of them is open. */
+  readonly heldBy?: readonly Id[];
 }
 
 /** Answers of a frozen body to all rows of a dataset: made anew at any time, so no record names them. */
@@ -74,15 +76,16 @@ export interface FeatureInfoRow {
   readonly usedAt: Timestamp;
 }
 
-/** The journal of an import under way: what a crash leaves of it is offered again or discarded. */
+/**
+ * The journal of an import under way: what a crash leaves of it is offered again or discarded. Its chunks name it
+ * (ChunkInfoRow.heldBy) in the very write that brings them, so the journal costs two strict writes, not one a chunk.
+ */
 export interface ImportRow {
   readonly id: Id;
   readonly startedAt: Timestamp;
   readonly source: DataSource;
   /** Of the file, where it is known. */
   readonly bytes: number | null;
-  /** Written so far, in order. */
-  readonly chunks: readonly ChunkRef[];
   /** The locked project that it goes into. */
   readonly into?: Id;
 }
@@ -130,8 +133,18 @@ export interface CacheDatabase extends Dexie {
 /** Sits between Dexie and IndexedDB. Tests put faults in with it. */
 export type StoreMiddleware = Middleware<DBCore>;
 
-export function createCoreDatabase(name: string, middleware?: StoreMiddleware): CoreDatabase {
-  const core = connection(`${name}-core`, 'strict', middleware) as CoreDatabase;
+/** Stands in for the browser's, for what may not touch the disk. */
+export interface MemoryIndexedDB {
+  readonly indexedDB: IDBFactory;
+  readonly IDBKeyRange: typeof IDBKeyRange;
+}
+
+export function createCoreDatabase(
+  name: string,
+  middleware?: StoreMiddleware,
+  memory?: MemoryIndexedDB,
+): CoreDatabase {
+  const core = connection(`${name}-core`, 'strict', middleware, memory) as CoreDatabase;
   core.version(1).stores({
     datasets: 'id',
     links: '[projectId+datasetId], projectId, datasetId',
@@ -152,8 +165,12 @@ export function createCoreDatabase(name: string, middleware?: StoreMiddleware): 
   return core;
 }
 
-export function createCacheDatabase(name: string, middleware?: StoreMiddleware): CacheDatabase {
-  const cache = connection(`${name}-cache`, 'relaxed', middleware) as CacheDatabase;
+export function createCacheDatabase(
+  name: string,
+  middleware?: StoreMiddleware,
+  memory?: MemoryIndexedDB,
+): CacheDatabase {
+  const cache = connection(`${name}-cache`, 'relaxed', middleware, memory) as CacheDatabase;
   cache.version(1).stores({ chunks: 'storageKey', chunkInfo: 'storageKey' });
   cache.version(2).stores({ features: 'key', featureInfo: 'key, usedAt' });
   // Nothing new: both databases carry the same number.
@@ -184,12 +201,13 @@ function connection(
   name: string,
   durability: 'strict' | 'relaxed',
   middleware: StoreMiddleware | undefined,
+  memory: MemoryIndexedDB | undefined,
 ): Dexie {
   // Without autoOpen a connection that a newer build closed stays closed, instead of writing to its schema.
   const database = new Dexie(name, {
     chromeTransactionDurability: durability,
     autoOpen: false,
-    indexedDB: unpatched,
+    ...(memory ?? { indexedDB: unpatched }),
   });
   if (middleware) database.use(middleware);
   return database;

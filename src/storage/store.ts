@@ -2,38 +2,45 @@
  * The store as one object of plain functions: opening with recovery, and the parts put together. The worker
  * that exposes it adds nothing but the wire. Several tabs may each have one on the same databases.
  */
-import { AppError } from '../core/errors';
 import type { StoreApi, StoreStatus } from '../protocol/api';
 import type { Timestamp } from '../protocol/entities';
-import { lazyFileMethods } from './backup/lazy';
-import { checkpointMethods } from './checkpoints';
+import type { HealthMessage, StorageLoss } from '../protocol/storage';
+import { freeBallast } from './ballast';
 import { StoreContext } from './context';
-import { datasetMethods } from './datasets';
-import { eraseEverything, purgeExpired } from './deletion';
+import { eraseEverything, eraseProject, purgeExpired } from './deletion';
 import { guarded } from './errors';
-import { evaluationMethods } from './evaluations';
 import { featureMethods } from './feature-cache';
-import { finishMethods } from './finish-run';
-import { expireImports, importMethods, interruptedAtStart } from './imports';
+import { expireImports, interruptedAtStart } from './imports';
 import type { Release } from './locks';
 import { holdLock } from './locks';
-import { modelMethods } from './models';
+import { Opening } from './opening';
 import { pretrainedMethods } from './pretrained';
-import { projectMethods } from './projects';
-import { interruptAbandoned, listInterrupted, runMethods } from './runs';
+import { interruptAbandoned, listInterrupted } from './runs';
 import type { StoreMiddleware } from './schema';
 import { SCHEMA_VERSION, createCacheDatabase, createCoreDatabase, versionOnDisk } from './schema';
 import { tabsMethods } from './tabs';
-import { verifyStore } from './verify';
+import { scopedMethods } from './scoped';
+import { usageMethods } from './usage';
+import { undoHalfLocks } from './vault/half';
+import { eraseVault, vaultMethods } from './vault/methods';
+import { routedMethods, routedTabs } from './vault/router';
+import { Vaults } from './vault/vaults';
+import { verifyEverything } from './vault/verify';
 
 export interface StoreOptions {
-  /** Prefix of the databases' and locks' names. */
+  /** Of locks and channels, and prefix of the databases' names. */
   readonly name?: string;
   readonly now?: () => Timestamp;
   /** Room for features of frozen bodies. */
   readonly featureBytes?: number;
   /** What is larger than this lies in parts. */
   readonly partBytes?: number;
+  /** Prefix of the databases' names, where it is another: begun anew beside damaged ones. */
+  readonly databases?: string;
+  /** Room kept back for a checkpoint on a full disk. */
+  readonly ballastBytes?: number;
+  /** A database was closed under the store: nothing more can be read or written. */
+  readonly onClosed?: (why: HealthMessage['why']) => void;
   /** Sits between Dexie and IndexedDB; fault tests use it. */
   readonly middleware?: StoreMiddleware;
 }
@@ -46,42 +53,32 @@ export interface Store extends Omit<StoreApi, 'connect'> {
 
 export function createStoreApi(options: StoreOptions = {}): Store {
   const { name = 'terrarium', now = Date.now, middleware } = options;
-  const core = createCoreDatabase(name, middleware);
-  const cache = createCacheDatabase(name, middleware);
+  const { databases = name, onClosed = () => undefined } = options;
+  const core = createCoreDatabase(databases, middleware);
+  const cache = createCacheDatabase(databases, middleware);
+  const databasesOpening = new Opening(core, cache, onClosed);
   const context = new StoreContext(name, core, cache, now, options.partBytes);
-  let opening: Promise<number> | null = null;
+  context.ballastBytes = options.ballastBytes ?? 0;
+  const vaults = new Vaults(context, options.partBytes);
+  let opening: ReturnType<typeof openDatabases> | null = null;
   let releasePresence: Release | null = null;
 
-  /** Returns the bytes of unfinished imports that were rolled back. */
-  async function openDatabases(): Promise<number> {
-    await openOrExplain();
+  async function openDatabases(): Promise<Pick<StoreStatus, 'rolledBack' | 'loss'>> {
+    await databasesOpening.open();
     context.readOnly = [core, cache].some((database) => versionOnDisk(database) > SCHEMA_VERSION);
-    let rolledBack = 0;
+    const found = { rolledBack: 0, loss: null as StorageLoss | null };
     if (!context.readOnly) {
+      await context.tidy(databasesOpening.loss(context).then((loss) => (found.loss = loss)));
       await context.tidy(interruptAbandoned(context));
+      context.sparesAll = found.loss?.kind === 'records';
       // A full disk must not keep anybody out: reading and exporting still work.
-      await context.tidy(recover().then((bytes) => (rolledBack = bytes)));
+      await context.tidy(recover().then((bytes) => (found.rolledBack = bytes)));
     }
     releasePresence = await holdLock(presence, { mode: 'shared' });
-    return rolledBack;
+    return found;
   }
 
   const presence = `${name}-open`;
-
-  async function openOrExplain(): Promise<void> {
-    try {
-      await core.open();
-      await cache.open();
-    } catch (thrown) {
-      if (thrown instanceof AppError) throw thrown;
-      throw new AppError(
-        'store/open-failed',
-        `The browser's storage does not open: ${thrown instanceof Error ? thrown.message : String(thrown)}. Free some disk space, close other tabs of Terrarium, and reload. In a private window storage may be forbidden.`,
-        { name },
-        thrown,
-      );
-    }
-  }
 
   /** With no other tab there is no write in progress, so all that no manifest names is left over. */
   async function recover(): Promise<number> {
@@ -89,6 +86,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     if (release === null) return 0;
     try {
       return await context.whileNotCollecting('exclusive', async () => {
+        await undoHalfLocks(context);
         const rolledBack = await context.sweep(true);
         await expireImports(context);
         await guarded('the clearing up', () => purgeExpired(context));
@@ -103,7 +101,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
   async function open(): Promise<StoreStatus> {
     opening ??= openDatabases();
     try {
-      const rolledBack = await opening;
+      const { rolledBack, loss } = await opening;
       const interrupted = await listInterrupted(context);
       const interruptedImports = await interruptedAtStart(context);
       const { readOnly } = context;
@@ -113,6 +111,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
         interruptedImports,
         readOnly,
         rolledBack,
+        loss,
       };
     } catch (error) {
       // So that the person can try again after making room.
@@ -123,27 +122,15 @@ export function createStoreApi(options: StoreOptions = {}): Store {
 
   return {
     open,
-    async putChunk(bytes, importId) {
-      context.assertWritable();
-      return context.keepBytes(bytes, importId);
-    },
-    getChunk: (ref) => context.chunks.get(ref),
-    async discardChunks(refs, importId) {
-      context.assertWritable();
-      await context.discard(refs, importId);
-    },
-    ...importMethods(context),
-    ...datasetMethods(context),
-    ...projectMethods(context),
-    ...tabsMethods(context),
-    ...runMethods(context),
-    ...finishMethods(context),
-    ...checkpointMethods(context),
-    ...modelMethods(context),
+    ...routedMethods(scopedMethods(context), vaults),
+    ...routedTabs(tabsMethods(context), vaults),
+    ...vaultMethods(vaults),
     ...pretrainedMethods(context),
     ...featureMethods(context, options.featureBytes),
-    ...evaluationMethods(context),
-    ...lazyFileMethods(context),
+    async eraseProject(id) {
+      if (await vaults.row(id)) return { bytes: await eraseVault(vaults, id) };
+      return { bytes: await eraseProject(context, id) };
+    },
 
     async getSetting(key) {
       const row = await context.read('a setting', [core.settings], () => core.settings.get(key));
@@ -158,12 +145,26 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     },
     async collectGarbage() {
       context.assertWritable();
-      return context.whileNotCollecting('exclusive', () => context.sweep(false));
+      return context.whileNotCollecting('exclusive', async () => {
+        let bytes = await context.sweep(false);
+        for (const vault of vaults.opened) bytes += await vault.context.sweep(false);
+        return bytes;
+      });
     },
-    verify: () => verifyStore(context),
-    eraseEverything: () => eraseEverything(context),
+    verify: () => verifyEverything(vaults),
+    ...usageMethods(context),
+    async heal() {
+      await freeBallast(context);
+      await context.whileNotCollecting('exclusive', () => context.sweep(false));
+      return verifyEverything(vaults);
+    },
+    async eraseEverything() {
+      vaults.closeAll();
+      await eraseEverything(context);
+    },
 
     close() {
+      vaults.close();
       core.close();
       cache.close();
       context.close();

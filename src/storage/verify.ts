@@ -1,9 +1,10 @@
 /** The store's invariants, checked one by one. Every problem is a sentence; none is healthy. */
-import { AppError } from '../core/errors';
 import type { ChunkRef } from '../protocol/entities';
 import type { PretrainedModel } from '../protocol/pretrained';
 import type { Bundle } from './bundle';
+import { isHeld } from './chunks';
 import type { StoreContext } from './context';
+import { isDamage } from './errors';
 import { hashRecord } from './record-hash';
 import {
   checkpointChunks,
@@ -14,6 +15,7 @@ import {
 } from './references';
 import type { CheckpointRow, DatasetLink } from './schema';
 import { SCHEMA_VERSION, versionOnDisk } from './schema';
+import { vaultOfPlace } from './vault/places';
 
 interface Everything extends Omit<Bundle, 'project'> {
   readonly projects: readonly Bundle['project'][];
@@ -38,6 +40,9 @@ export async function verifyStore(context: StoreContext): Promise<readonly strin
     evaluations: await core.evaluations.toArray(),
     checkpoints: await core.checkpoints.toArray(),
     pretrained: await core.pretrained.toArray(),
+    imports: await core.imports.toArray(),
+    vaults: await core.vaults.toCollection().primaryKeys(),
+    sealed: await core.sealed.toCollection().primaryKeys(),
   }));
   problems.push(...danglingReferences(all), ...brokenRules(all));
   for (const { id, manifest, rowsLeftOut } of all.datasets) {
@@ -47,8 +52,16 @@ export async function verifyStore(context: StoreContext): Promise<readonly strin
   }
   problems.push(...(await damagedChunks(context, all)));
   const referenced = referencedKeys(all);
+  const imports = new Set(all.imports.map(({ id }) => id));
+  const vaults = new Set(all.vaults);
+  for (const [projectId] of all.sealed) {
+    if (!vaults.has(projectId))
+      problems.push(`A sealed record names the missing lock ${projectId}.`);
+  }
   for (const info of await context.chunks.list()) {
-    if (!referenced.has(info.storageKey) && !context.chunks.inGrace(info)) {
+    const owned = vaults.has(vaultOfPlace(info.storageKey) ?? '');
+    const spared = context.sparesAll || owned || context.chunks.inGrace(info) || isHeld(info, imports);
+    if (!referenced.has(info.storageKey) && !spared) {
       problems.push(`Nothing names the chunk ${info.storageKey} (${info.bytes} bytes).`);
     }
   }
@@ -154,7 +167,7 @@ async function damagedChunks({ chunks }: StoreContext, all: Everything): Promise
       try {
         await chunks.get(ref);
       } catch (error) {
-        if (!(error instanceof AppError) || error.code !== 'store/corrupt') throw error;
+        if (!isDamage(error)) throw error;
         problems.push(`${owner}: ${error.message}`);
       }
     }

@@ -35,29 +35,26 @@ export async function createLock(
     'decrypt',
   ]);
   const recovery = randomRecoveryBytes();
+  const by = await keyOfPassphrase(passphrase, parameters);
   const row: VaultRow = {
     format: VAULT_FORMAT,
     ...about,
-    passphrase: {
-      ...parameters,
-      ...(await wrap(key, await keyOfPassphrase(passphrase, parameters), projectId, 'passphrase')),
-    },
+    passphrase: { ...parameters, ...(await wrap(key, by, projectId, 'passphrase')) },
     recovery: await wrap(key, await keyOfRecovery(recovery), projectId, 'recovery'),
   };
   const recoveryKey = await writeRecoveryKey(recovery);
   // Once around, so that what is kept has been proved to open again.
-  return { row, keys: await openLock(row, { passphrase }), recoveryKey };
+  const root = await unwrapBy(by, row, 'passphrase', 'HKDF', false, ['deriveKey']);
+  return { row, keys: await derive(projectId, root), recoveryKey };
 }
 
 /** `vault/wrong-passphrase`, `vault/weak-parameters`, `vault/newer` and their like where it does not open. */
 export async function openLock(row: VaultRow, secret: VaultSecret): Promise<VaultKeys> {
-  const { projectId } = row;
-  const root = await unwrap(row, secret, 'HKDF', false, ['deriveKey']);
-  const derive = (
-    purpose: string,
-    algorithm: AesKeyGenParams | HmacKeyGenParams,
-    use: KeyUsage[],
-  ) =>
+  return derive(row.projectId, await unwrap(row, secret, 'HKDF', false, ['deriveKey']));
+}
+
+async function derive(projectId: string, root: CryptoKey): Promise<VaultKeys> {
+  const one = (purpose: string, algorithm: AesKeyGenParams | HmacKeyGenParams, use: KeyUsage[]) =>
     crypto.subtle.deriveKey(
       { name: 'HKDF', hash: 'SHA-256', salt: utf8(projectId), info: utf8(`terrarium ${purpose}`) },
       root,
@@ -67,8 +64,8 @@ export async function openLock(row: VaultRow, secret: VaultSecret): Promise<Vaul
     );
   return {
     projectId,
-    sealing: await derive('sealing', { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt']),
-    naming: await derive('naming', { name: 'HMAC', hash: 'SHA-256', length: 256 }, ['sign']),
+    sealing: await one('sealing', { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt']),
+    naming: await one('naming', { name: 'HMAC', hash: 'SHA-256', length: 256 }, ['sign']),
   };
 }
 
@@ -138,6 +135,17 @@ async function unwrap(
     'passphrase' in secret
       ? await keyOfPassphrase(secret.passphrase, row.passphrase)
       : await keyOfRecovery(await readRecoveryKey(secret.recoveryKey));
+  return unwrapBy(by, row, way, algorithm, extractable, use);
+}
+
+async function unwrapBy(
+  by: CryptoKey,
+  row: VaultRow,
+  way: Way,
+  algorithm: 'AES-GCM' | 'HKDF',
+  extractable: boolean,
+  use: KeyUsage[],
+): Promise<CryptoKey> {
   const { iv, bytes } = row[way];
   const additionalData = associatedData({ projectId: row.projectId, kind: way, key: '' });
   try {
