@@ -100,9 +100,16 @@ async function olderCaches(): Promise<string[]> {
 
 /** Called by a page with its own script: once the only page is one of this build, nobody needs the older ones. */
 async function forgetOlder(entry: string): Promise<void> {
-  const pages = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
-  if (!files.has(entry) || pages.length > 1) return;
-  for (const name of await olderCaches()) await caches.delete(name);
+  if (!files.has(entry)) return;
+  // The page that this one replaced may still be among the clients while its workers end.
+  for (let look = 0; look < 5; look++) {
+    const pages = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
+    if (pages.length <= 1) {
+      for (const name of await olderCaches()) await caches.delete(name);
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+  }
 }
 
 /** A pretrained body: saved when it is first used, if its bytes are those that its manifest names. */
