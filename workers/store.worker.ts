@@ -3,10 +3,22 @@ import '../src/core/trusted-types';
 import '../src/core/glass';
 import * as Comlink from 'comlink';
 import type { StoreApi } from '../src/protocol/api';
+import { healthChannel } from '../src/protocol/storage';
+import type { HealthMessage } from '../src/protocol/storage';
+import { STORE_NAME } from '../src/protocol/tabs';
+import { BALLAST_BYTES } from '../src/storage/ballast';
 import { createStoreApi } from '../src/storage/store';
 import { serve } from './serve';
 
-const store = createStoreApi();
+// The page says by the worker's name where the databases are another's than the first ones (services/workers.ts).
+const databases = new URLSearchParams(self.name.split('?')[1]).get('databases') ?? STORE_NAME;
+const health = new BroadcastChannel(healthChannel(STORE_NAME));
+const store = createStoreApi({
+  name: STORE_NAME,
+  databases,
+  ballastBytes: BALLAST_BYTES,
+  onClosed: (why) => health.postMessage({ type: 'closed', why } satisfies HealthMessage),
+});
 
 const api: StoreApi = {
   ...store,

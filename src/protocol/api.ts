@@ -177,6 +177,8 @@ export interface StoreStatus {
   readonly interruptedImports: readonly InterruptedImport[];
   /** One of the two databases was thrown away by the browser, and the person has not acknowledged it yet. */
   readonly loss?: StorageLoss | null;
+  /** Of the databases: another one than before means that the browser threw the former ones away. */
+  readonly incarnation?: string;
   /** Bytes that a crash left without a record and that were removed. */
   readonly rolledBack?: number;
 }
@@ -189,13 +191,15 @@ export interface DataApi extends ModelFilesApi {
   importTable(
     callId: string,
     file: Blob,
-    source: { readonly name: string; readonly kind: 'file' | 'paste' },
+    /** `into`: an open locked project; then nothing of the table touches the disk in the open. */
+    source: { readonly name: string; readonly kind: 'file' | 'paste'; readonly into?: Id },
     onProgress: OnProgress,
   ): Promise<ImportResult>;
   importEmbedded(
     callId: string,
     name: 'penguins' | 'digits' | 'emoji',
     onProgress: OnProgress,
+    into?: Id,
   ): Promise<ImportResult>;
   /** What a folder or zip of pictures holds, before anything is decoded: a person decides by it. */
   surveyPictures(

@@ -6,7 +6,9 @@
 import type { DataApi, InferApi, StoreApi, StoreStatus, TrainApi } from '../protocol/api';
 import { WorkerBridge } from './bridge';
 import type { Async } from './bridge';
+import type { HealthMessage } from '../protocol/storage';
 import { onHidden } from './page-life';
+import { closedUnderUs, storeWorkerName, watchHealth } from './storage-health';
 
 /** A training step on the reference executor, or a first compile, may hold the train worker for long. */
 const TRAIN_DEADLINE_MS = 120_000;
@@ -30,6 +32,8 @@ export class Workers {
   readonly #train: WorkerBridge<TrainApi>;
   readonly #infer: WorkerBridge<InferApi>;
   #status: StoreStatus | null = null;
+  /** The storage does not open, or was closed under us; whoever shows it sets this. */
+  onTrouble: (error: unknown) => void = () => undefined;
   readonly #spent = { runs: 0, steps: 0 };
 
   constructor() {
@@ -38,10 +42,15 @@ export class Workers {
       start: () =>
         new Worker(new URL('../../workers/store.worker.ts', import.meta.url), {
           type: 'module',
-          name: 'store',
+          name: storeWorkerName(),
         }),
       prepare: async (api) => {
-        this.#status = await api.open();
+        try {
+          this.#status = await api.open();
+        } catch (error) {
+          this.onTrouble(error);
+          throw error;
+        }
       },
       deadlines: { getRun: SOON_MS, listRuns: SOON_MS, getProject: SOON_MS, getSetting: SOON_MS },
       onDeath: () => {
@@ -94,6 +103,7 @@ export class Workers {
       idleMs: IDLE_MS,
     });
     onHidden(() => void this.#rest());
+    watchHealth((message) => void this.#checkStore(message));
   }
 
   get store(): Async<StoreApi> {
@@ -152,8 +162,33 @@ export class Workers {
     this.#spent.steps += steps;
   }
 
+  /** The end, as that of the page would be. */
   terminate(): void {
-    for (const bridge of [this.#train, this.#infer, this.#data, this.#store]) bridge.terminate();
+    for (const bridge of [this.#train, this.#infer, this.#data, this.#store]) bridge.close();
+  }
+
+  /** Some tab's database was closed: is it ours too? */
+  async #checkStore({ why }: HealthMessage): Promise<void> {
+    if (!this.#store.alive) return;
+    try {
+      await this.store.getSetting('');
+    } catch (error) {
+      this.onTrouble(closedUnderUs(why, error));
+    }
+  }
+
+  /** Ends the store's worker with all that hang on it; the next call opens the storage anew. */
+  reopenStore(): void {
+    this.#store.terminate('The storage is opened anew.');
+  }
+
+  /** Ends whoever may have rows or models in memory. A run that goes on keeps the two workers that it needs. */
+  forgetData(): void {
+    const reason = 'A project was locked.';
+    this.#infer.terminate(reason);
+    if (this.#train.busy) return;
+    this.#data.terminate(reason);
+    this.restartTraining(reason);
   }
 
   #forget(): void {

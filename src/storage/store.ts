@@ -13,7 +13,7 @@ import { featureMethods } from './feature-cache';
 import { expireImports, interruptedAtStart } from './imports';
 import type { Release } from './locks';
 import { holdLock } from './locks';
-import { Opening } from './opening';
+import { Opening, incarnation } from './opening';
 import { pretrainedMethods } from './pretrained';
 import { interruptAbandoned, listInterrupted } from './runs';
 import type { StoreMiddleware } from './schema';
@@ -51,6 +51,12 @@ export interface Store extends Omit<StoreApi, 'connect'> {
   close(): void;
 }
 
+interface Found {
+  rolledBack: number;
+  loss: StorageLoss | null;
+  incarnation: string;
+}
+
 export function createStoreApi(options: StoreOptions = {}): Store {
   const { name = 'terrarium', now = Date.now, middleware } = options;
   const { databases = name, onClosed = () => undefined } = options;
@@ -63,12 +69,13 @@ export function createStoreApi(options: StoreOptions = {}): Store {
   let opening: ReturnType<typeof openDatabases> | null = null;
   let releasePresence: Release | null = null;
 
-  async function openDatabases(): Promise<Pick<StoreStatus, 'rolledBack' | 'loss'>> {
+  async function openDatabases(): Promise<Found> {
     await databasesOpening.open();
     context.readOnly = [core, cache].some((database) => versionOnDisk(database) > SCHEMA_VERSION);
-    const found = { rolledBack: 0, loss: null as StorageLoss | null };
+    const found: Found = { rolledBack: 0, loss: null, incarnation: '' };
     if (!context.readOnly) {
       await context.tidy(databasesOpening.loss(context).then((loss) => (found.loss = loss)));
+      await context.tidy(incarnation(context).then((id) => (found.incarnation = id)));
       await context.tidy(interruptAbandoned(context));
       context.sparesAll = found.loss?.kind === 'records';
       // A full disk must not keep anybody out: reading and exporting still work.
@@ -101,7 +108,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
   async function open(): Promise<StoreStatus> {
     opening ??= openDatabases();
     try {
-      const { rolledBack, loss } = await opening;
+      const found = await opening;
       const interrupted = await listInterrupted(context);
       const interruptedImports = await interruptedAtStart(context);
       const { readOnly } = context;
@@ -110,8 +117,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
         interrupted,
         interruptedImports,
         readOnly,
-        rolledBack,
-        loss,
+        ...found,
       };
     } catch (error) {
       // So that the person can try again after making room.
