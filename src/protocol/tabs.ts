@@ -3,7 +3,7 @@
  * the stores did, `<store>-tabs` what the pages ask and show each other. Messages are hints: what protects the records
  * is the Web Lock and the epoch that every write transaction checks.
  */
-import type { Id } from './entities';
+import type { Id, Run, RunIncident } from './entities';
 import type { TrainEvent } from './train';
 
 export interface TabsStoreApi {
@@ -30,8 +30,28 @@ export type StoreChange =
   | { readonly type: 'released' | 'lost'; readonly projectId: Id; readonly epoch: number }
   | { readonly type: 'erased' };
 
-/** Of a run, as other tabs may see it: no event that names rows, and none that only its own tab can use. */
-export type SharedRunEvent = Exclude<TrainEvent, { readonly type: 'hardest' | 'profile' }>;
+/** On `<store>-tabs`, from the pages. */
+export type TabMessage =
+  /** Whoever writes the project is asked to save and let go. Each answer names the `ask`. */
+  | { readonly type: 'ask'; readonly projectId: Id; readonly ask: string }
+  /** Heard: what is open is being saved. */
+  | { readonly type: 'saving'; readonly ask: string }
+  /** The project is free. */
+  | { readonly type: 'given'; readonly ask: string }
+  /** A tab that only reads shows the project: what is under way is told from its beginning. */
+  | { readonly type: 'watch'; readonly projectId: Id }
+  /** A run under way, gathered; `begins` where another was shown before. Rows of the data are left out. */
+  | {
+      readonly type: 'run';
+      readonly projectId: Id;
+      readonly begins: boolean;
+      readonly events: readonly SharedRunEvent[];
+    };
+
+export type SharedRunEvent =
+  | Exclude<TrainEvent, { readonly type: 'hardest' | 'profile' }>
+  | { readonly type: 'run'; readonly run: Run }
+  | { readonly type: 'incident'; readonly incident: RunIncident };
 
 export const changesChannel = (store: string): string => `${store}-changes`;
 export const tabsChannel = (store: string): string => `${store}-tabs`;

@@ -136,6 +136,8 @@ export class Judging {
 
   /** Judges the model and what it is compared with on the checking part, where that was not done yet. */
   async check(): Promise<void> {
+    // In a tab that looks on, what the other tab judges appears by itself.
+    if (!this.#project.canEdit) return;
     const waiting = this.#field().filter(({ model }) => !this.evaluationOf(model.id, 'validation'));
     if (waiting.length > 0) await this.#judge('validation', waiting);
   }

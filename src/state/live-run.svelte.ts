@@ -3,11 +3,13 @@
  * once for each animation frame, so that the page's work does not grow with the speed of the device.
  */
 import type { Progress, TrainEvent } from '../protocol/api';
-import type { MetricPoint, Run, SkippedSteps } from '../protocol/entities';
+import type { MetricPoint, Run, RunIncident, SkippedSteps } from '../protocol/entities';
 import type { RunProfile } from '../protocol/profile';
-import type { RunEvent, RunHandle } from '../services/runs';
+import type { RescueFile, RunEvent, RunHandle } from '../services/runs';
 
 type Hardest = Extract<TrainEvent, { type: 'hardest' }>['examples'];
+
+type Started = Extract<TrainEvent, { type: 'started' }>;
 
 export type OnProfile = (profile: RunProfile, run: Run) => void;
 
@@ -29,16 +31,25 @@ export class LiveRun {
   #stepsTotal = $state(0);
   #error = $state.raw<unknown>(null);
   #canProfile = $state(false);
+  #full = $state<string | null>(null);
   #profiling = $state.raw<{ readonly done: number; readonly of: number } | null>(null);
+  #started: Started | null = null;
   #queue: RunEvent[] = [];
   #waiting = false;
   readonly #onRecord: (run: Run) => void;
   readonly #onProfile: OnProfile;
 
+  readonly #onIncident: (incident: RunIncident) => void;
+
   /** `onRecord` hears of every change of the Run's record, `onProfile` of steps that were timed. */
-  constructor(onRecord: (run: Run) => void, onProfile: OnProfile = () => undefined) {
+  constructor(
+    onRecord: (run: Run) => void,
+    onProfile: OnProfile = () => undefined,
+    onIncident: (incident: RunIncident) => void = () => undefined,
+  ) {
     this.#onRecord = onRecord;
     this.#onProfile = onProfile;
+    this.#onIncident = onIncident;
   }
 
   get run(): Run | null {
@@ -75,6 +86,11 @@ export class LiveRun {
     return this.#stepsTotal === 0 ? null : this.#canProfile;
   }
 
+  /** Why it holds still: the disk is full, in the store's words. */
+  get full(): string | null {
+    return this.active ? this.#full : null;
+  }
+
   /** Steps that are being timed, while they are. */
   get profiling(): { readonly done: number; readonly of: number } | null {
     return this.active ? this.#profiling : null;
@@ -102,6 +118,16 @@ export class LiveRun {
     else requestAnimationFrame(() => this.#flush());
   };
 
+  /** What was shown so far as the fewest events that show the same, for a tab that looks on. */
+  get replay(): readonly RunEvent[] {
+    if (!this.active || !this.#run) return [];
+    const events: RunEvent[] = [{ type: 'run', run: this.#run }];
+    if (this.#started) events.push(anew(this.#started));
+    if (this.#figures) events.push({ ...this.#figures, type: 'points', points: this.#points });
+    if (this.#phase) events.push({ type: 'phase', progress: this.#phase });
+    return events;
+  }
+
   hold(handle: RunHandle): void {
     this.#handle = handle;
   }
@@ -128,6 +154,15 @@ export class LiveRun {
     await this.#handle?.stop();
   }
 
+  /** What found no room, as a file to keep elsewhere. */
+  async rescue(): Promise<RescueFile | null> {
+    return (await this.#handle?.rescue()) ?? null;
+  }
+
+  async drill(harm: Parameters<RunHandle['drill']>[0]): Promise<boolean> {
+    return (await this.#handle?.drill(harm)) ?? false;
+  }
+
   async profile(steps: number): Promise<void> {
     if (!this.#handle) return;
     this.#profiling = { done: 0, of: steps };
@@ -138,22 +173,27 @@ export class LiveRun {
     this.#waiting = false;
     const events = this.#queue;
     this.#queue = [];
-    const fresh: MetricPoint[] = [];
-    for (const event of events) this.#take(event, fresh);
-    if (fresh.length > 0) this.#points = [...this.#points, ...fresh];
+    let points = this.#points;
+    for (const event of events) {
+      // From a checkpoint on, steps are computed again: their points stand in the curve once.
+      if (event.type === 'started') points = event.resumed?.curve ?? [];
+      if (event.type === 'points' && event.points.length > 0) points = [...points, ...event.points];
+      this.#take(event);
+    }
+    this.#points = points;
   }
 
-  #take(event: RunEvent, fresh: MetricPoint[]): void {
+  #take(event: RunEvent): void {
     switch (event.type) {
       case 'phase':
         this.#phase = event.progress;
         break;
       case 'started':
+        this.#started = event;
         this.#stepsTotal = event.stepsTotal;
         this.#canProfile = event.canProfile;
         break;
       case 'points':
-        fresh.push(...event.points);
         this.#figures = event;
         this.#phase = null;
         break;
@@ -168,9 +208,24 @@ export class LiveRun {
         this.#run = event.run;
         this.#onRecord(event.run);
         break;
+      case 'full':
+        this.#full = event.reason;
+        break;
+      case 'room':
+        this.#full = null;
+        break;
+      case 'incident':
+        this.#onIncident(event.incident);
+        break;
       case 'checkpoint':
       case 'state':
+      case 'lost':
         break;
     }
   }
+}
+
+/** Without the curve until the checkpoint, which is among the points. */
+function anew({ resumed: _, ...started }: Started): Started {
+  return started;
 }

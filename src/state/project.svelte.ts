@@ -10,6 +10,7 @@ import { Profile } from './profile.svelte';
 import { Records } from './records.svelte';
 import type { Stage } from './router.svelte';
 import { Runs } from './runs.svelte';
+import { Seat } from './seat.svelte';
 import { stageStatuses, type StageStatus } from './stages';
 import type { Studio } from './studio';
 import { Training } from './training.svelte';
@@ -31,6 +32,8 @@ export class OpenProject {
   readonly training: Training;
   readonly data: DataView;
   readonly profile: Profile;
+  /** Whether this tab writes the project, or looks on. */
+  readonly seat: Seat;
   #project = $state.raw() as Project;
   #past = $state.raw<readonly Step[]>([]);
   #future = $state.raw<readonly Step[]>([]);
@@ -44,6 +47,7 @@ export class OpenProject {
     this.studio = studio;
     this.#project = project;
     this.#revision = project.revision;
+    this.seat = new Seat(this);
     this.records = new Records(studio, project.id);
     this.data = new DataView(studio);
     this.runs = new Runs(
@@ -51,6 +55,7 @@ export class OpenProject {
       project.id,
       () => void this.records.loadModels(),
       (profile, run) => this.profile.keep(profile, run),
+      (event, begins) => this.seat.share(event, begins),
     );
     this.training = new Training(studio, this.runs, () => this.#project);
     this.profile = new Profile(studio, this.runs, this.training, () => this.#project);
@@ -64,6 +69,25 @@ export class OpenProject {
       this.records.loadEvaluations(),
       this.runs.load(),
     ]);
+  }
+
+  /** What another tab wrote in these tables; without a list, everything. */
+  async reload(tables?: readonly string[]): Promise<void> {
+    const touched = (name: string): boolean => tables === undefined || tables.includes(name);
+    const { store } = this.studio;
+    const project = touched('projects') ? await store.getProject(this.#project.id) : null;
+    await Promise.all([
+      project && this.records.loadDataset(project.datasetId),
+      touched('models') && this.records.loadModels(),
+      touched('evaluations') && this.records.loadEvaluations(),
+      touched('runs') && this.runs.load(),
+    ]);
+    if (project && this.#saving === 0) this.accept(project);
+  }
+
+  /** False in a tab that only looks on. */
+  get canEdit(): boolean {
+    return this.seat.writes;
   }
 
   get current(): Project {
@@ -81,11 +105,11 @@ export class OpenProject {
   }
 
   get canUndo(): boolean {
-    return this.#past.length > 0;
+    return this.canEdit && this.#past.length > 0;
   }
 
   get canRedo(): boolean {
-    return this.#future.length > 0;
+    return this.canEdit && this.#future.length > 0;
   }
 
   get saving(): boolean {
@@ -100,7 +124,7 @@ export class OpenProject {
   /** Makes an edit. Fields that do not change are dropped; an edit of nothing is no edit. */
   edit(edit: ProjectEdit): void {
     const keys = changedKeys(this.#project, edit);
-    if (keys.length === 0) return;
+    if (keys.length === 0 || !this.canEdit) return;
     const step: Step = { keys, before: pick(this.#project, keys), after: pick(edit, keys) };
     this.#past = [...this.#past.slice(1 - KEPT_STEPS), step];
     this.#future = [];
@@ -110,7 +134,7 @@ export class OpenProject {
   /** Takes the last edit back; returns the fields it touched, or null when there is none. */
   undo(): readonly EditKey[] | null {
     const step = this.#past.at(-1);
-    if (!step) return null;
+    if (!step || !this.canEdit) return null;
     this.#past = this.#past.slice(0, -1);
     this.#future = [...this.#future, step];
     this.#apply(step.before);
@@ -119,7 +143,7 @@ export class OpenProject {
 
   redo(): readonly EditKey[] | null {
     const step = this.#future.at(-1);
-    if (!step) return null;
+    if (!step || !this.canEdit) return null;
     this.#future = this.#future.slice(0, -1);
     this.#past = [...this.#past, step];
     this.#apply(step.after);
@@ -160,7 +184,8 @@ export class OpenProject {
       if (this.#saving === 1) this.#project = written;
       this.#error = null;
     } catch (error) {
-      this.#error = error;
+      const refused = this.seat.refused(edit, error);
+      this.#error = refused ? null : error;
       await this.#fallBack(id);
     } finally {
       this.#saving -= 1;

@@ -1,6 +1,6 @@
 /** The runs of the open project: records from the store, and those that are under way in this tab. */
 import type { Id, Project, Run } from '../protocol/entities';
-import type { RunHandle, RunListener } from '../services/runs';
+import type { RunEvent, RunHandle, RunListener } from '../services/runs';
 import { LiveRun } from './live-run.svelte';
 import type { OnProfile } from './live-run.svelte';
 import type { Studio } from './studio';
@@ -10,21 +10,24 @@ export class Runs {
   readonly #projectId: Id;
   readonly #onFinished: () => void;
   readonly #onProfile: OnProfile;
+  readonly #onEvent: (event: RunEvent, begins: boolean) => void;
   #list = $state.raw<readonly Run[]>([]);
   #live = $state.raw<LiveRun | null>(null);
   #selected = $state<Id | null>(null);
 
-  /** `onFinished` is called after each run that left a model. */
+  /** `onFinished` is called after each run that left a model, `onEvent` with all that happens to a run of this tab. */
   constructor(
     studio: Studio,
     projectId: Id,
     onFinished: () => void,
     onProfile: OnProfile = () => undefined,
+    onEvent: (event: RunEvent, begins: boolean) => void = () => undefined,
   ) {
     this.#studio = studio;
     this.#projectId = projectId;
     this.#onFinished = onFinished;
     this.#onProfile = onProfile;
+    this.#onEvent = onEvent;
   }
 
   /** Baselines first, then the newest first. */
@@ -67,13 +70,25 @@ export class Runs {
     const live = new LiveRun((run) => this.#record(run));
     this.#live = live;
     try {
-      await this.#studio.trainBaselines(project, live.receive);
+      await this.#studio.trainBaselines(project, this.#listener(live));
       live.settle();
       this.#onFinished();
     } catch (error) {
       live.fail(error);
       throw error;
     }
+  }
+
+  /** Shows the run of another tab, from its beginning or on from what was shown. */
+  lookOn(begins: boolean, events: readonly RunEvent[]): void {
+    const live = begins || !this.#live ? new LiveRun((run) => this.#record(run)) : this.#live;
+    this.#live = live;
+    for (const event of events) live.receive(event);
+  }
+
+  /** The other tab's run is no longer looked at. */
+  lookAway(): void {
+    this.#live = null;
   }
 
   /** Goes on with an interrupted run from its last checkpoint. */
@@ -89,7 +104,7 @@ export class Runs {
     const live = new LiveRun((run) => this.#record(run), this.#onProfile);
     this.#live = live;
     try {
-      const handle = await begin(live.receive);
+      const handle = await begin(this.#listener(live));
       live.hold(handle);
       this.#selected = handle.id;
       const { run } = await handle.finished;
@@ -101,6 +116,15 @@ export class Runs {
       live.fail(error);
       throw error;
     }
+  }
+
+  #listener(live: LiveRun): RunListener {
+    let begins = true;
+    return (event) => {
+      live.receive(event);
+      this.#onEvent(event, begins);
+      begins = false;
+    };
   }
 
   #record(run: Run): void {

@@ -2,6 +2,7 @@
  * The Train button as one course: baselines first where the question has none yet, then the model. It belongs to the
  * open project, not to the screen, so that it goes on while the person looks elsewhere.
  */
+import { AppError } from '../core/errors';
 import type { Progress, ProbeReport } from '../protocol/api';
 import type { DatasetVersion, Id, Project, RunConfig } from '../protocol/entities';
 import { secondsHere, shapeOf } from './model-shape';
@@ -90,7 +91,9 @@ export class Training {
     try {
       await work();
     } catch (error) {
-      this.#error = error;
+      // That the project moved to another tab is said once, and not here.
+      const moved = error instanceof AppError && /\/moved$/.test(error.code);
+      this.#error = moved ? null : error;
     } finally {
       this.#step = 'idle';
       this.#progress = null;

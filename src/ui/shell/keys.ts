@@ -45,7 +45,7 @@ export function redo(app: App): void {
   app.toasts.say(keys ? m.shell.redone(named(keys)) : m.shell.nothingToRedo);
 }
 
-function named(keys: readonly (keyof typeof m.shell.edit)[]): string {
+export function named(keys: readonly (keyof typeof m.shell.edit)[]): string {
   return keys.map((key) => m.shell.edit[key]).join(', ');
 }
 

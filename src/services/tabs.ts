@@ -1,0 +1,201 @@
+/**
+ * This page among the studio's other tabs. It claims the project that it shows, asks before it takes one over, hears
+ * what other tabs wrote, and shows its run to those that look on. What protects the records is in the store; nothing
+ * here has to arrive for them to be safe.
+ */
+import { AppError } from '../core/errors';
+import type { Id } from '../protocol/entities';
+import { STORE_NAME, changesChannel, tabsChannel } from '../protocol/tabs';
+import type { SharedRunEvent, StoreChange, TabMessage, TabsStoreApi } from '../protocol/tabs';
+import type { Async } from './bridge';
+import type { RunEvent } from './runs';
+
+/** What a project on this page does when other tabs move. */
+export interface Seated {
+  /** Another tab asks for the project: saves what is open and ends what is under way. */
+  letGo(): Promise<void>;
+  /** Another tab has taken the project; nothing more is written here. */
+  moved(): void;
+  /** Another tab wrote, in these tables. */
+  written(tables: readonly string[]): void;
+  /** The tab that wrote it has let go. */
+  freed(): void;
+  /** The run of the tab that writes. */
+  run(begins: boolean, events: readonly SharedRunEvent[]): void;
+  /** What is under way here, from its beginning, for a tab that looks on. */
+  underWay(): readonly RunEvent[];
+}
+
+export interface TabsOptions {
+  readonly store?: string;
+  /** Silence after which a tab counts as frozen. */
+  readonly silenceMs?: number;
+  /** How long a tab that answered may take to save. */
+  readonly savingMs?: number;
+  /** Events of a run are gathered for so long. */
+  readonly gatherMs?: number;
+}
+
+export class Tabs {
+  readonly #store: Async<TabsStoreApi>;
+  readonly #changes: BroadcastChannel;
+  readonly #pages: BroadcastChannel;
+  readonly #silenceMs: number;
+  readonly #savingMs: number;
+  readonly #gatherMs: number;
+  readonly #seated = new Map<Id, Seated>();
+  /** Epochs of the claims that this page has. */
+  readonly #epochs = new Map<Id, number>();
+  readonly #answers = new Map<string, (answer: 'saving' | 'given') => void>();
+  readonly #gathered = new Map<Id, { begins: boolean; events: SharedRunEvent[] }>();
+
+  constructor(store: Async<TabsStoreApi>, options: TabsOptions = {}) {
+    const {
+      store: name = STORE_NAME,
+      silenceMs = 2_000,
+      savingMs = 15_000,
+      gatherMs = 200,
+    } = options;
+    this.#store = store;
+    this.#silenceMs = silenceMs;
+    this.#savingMs = savingMs;
+    this.#gatherMs = gatherMs;
+    this.#changes = new BroadcastChannel(changesChannel(name));
+    this.#pages = new BroadcastChannel(tabsChannel(name));
+    this.#changes.onmessage = ({ data }: MessageEvent<StoreChange>) => this.#changed(data);
+    this.#pages.onmessage = ({ data }: MessageEvent<TabMessage>) => this.#told(data);
+  }
+
+  /** From now on the project hears of other tabs. True where this tab writes it, false where another does. */
+  async sit(projectId: Id, seated: Seated): Promise<boolean> {
+    this.#seated.set(projectId, seated);
+    const writes = await this.#claim(projectId, false);
+    if (!writes) this.watch(projectId);
+    return writes;
+  }
+
+  /** The page shows the project no more. While a run is under way it stays with this tab, and still hears. */
+  async rise(projectId: Id, busy: boolean): Promise<void> {
+    if (!busy) this.#seated.delete(projectId);
+    await this.#store.releaseProject(projectId);
+  }
+
+  /** Asks the tab that writes the project to save and let go. One that stays silent is frozen: its lock is stolen. */
+  async takeOver(projectId: Id, onSaving: () => void): Promise<void> {
+    if (await this.#claim(projectId, false)) return;
+    const ask = crypto.randomUUID();
+    await new Promise<void>((resolve) => {
+      let timer = setTimeout(resolve, this.#silenceMs);
+      this.#answers.set(ask, (answer) => {
+        clearTimeout(timer);
+        if (answer === 'given') return resolve();
+        onSaving();
+        timer = setTimeout(resolve, this.#savingMs);
+      });
+      this.#tell({ type: 'ask', projectId, ask });
+    });
+    this.#answers.delete(ask);
+    await this.#claim(projectId, true);
+  }
+
+  /** Asks to be shown what is under way in the tab that writes. */
+  watch(projectId: Id): void {
+    this.#tell({ type: 'watch', projectId });
+  }
+
+  /** Shows an event of this tab's run to the others. */
+  share(projectId: Id, event: RunEvent, begins = false): void {
+    if (event.type === 'hardest' || event.type === 'profile') return;
+    const gathered = this.#gathered.get(projectId);
+    if (!gathered) {
+      this.#gathered.set(projectId, { begins, events: [event] });
+      setTimeout(() => this.#flush(projectId), this.#gatherMs);
+    } else if (begins) {
+      gathered.begins = true;
+      gathered.events = [event];
+    } else {
+      gathered.events.push(event);
+    }
+  }
+
+  async #claim(projectId: Id, takeOver: boolean): Promise<boolean> {
+    try {
+      const { epoch } = await this.#store.claimProject(projectId, { takeOver });
+      this.#epochs.set(projectId, epoch);
+      return true;
+    } catch (error) {
+      const reads = error instanceof AppError && READS.includes(error.code);
+      if (!reads || takeOver) throw error;
+      return false;
+    }
+  }
+
+  #changed(change: StoreChange): void {
+    if (change.type === 'erased') {
+      for (const seated of this.#seated.values()) seated.written([]);
+      return;
+    }
+    const { projectId } = change;
+    const own = this.#epochs.get(projectId);
+    const seated = this.#seated.get(projectId);
+    if (change.type === 'written') {
+      if (own === undefined) seated?.written(change.tables);
+    } else if (own === undefined) {
+      if (change.type === 'released') seated?.freed();
+      else if (change.type === 'claimed') seated?.written([]);
+    } else if (change.type === 'claimed' ? change.epoch > own : change.epoch === own) {
+      this.#epochs.delete(projectId);
+      if (change.type !== 'released') seated?.moved();
+    }
+  }
+
+  #told(message: TabMessage): void {
+    switch (message.type) {
+      case 'ask':
+        void this.#asked(message.projectId, message.ask);
+        break;
+      case 'saving':
+      case 'given':
+        this.#answers.get(message.ask)?.(message.type);
+        break;
+      case 'watch': {
+        if (!this.#epochs.has(message.projectId)) break;
+        const [first, ...more] = this.#seated.get(message.projectId)?.underWay() ?? [];
+        if (first) this.share(message.projectId, first, true);
+        for (const event of more) this.share(message.projectId, event);
+        break;
+      }
+      case 'run':
+        if (this.#epochs.has(message.projectId)) break;
+        this.#seated.get(message.projectId)?.run(message.begins, message.events);
+    }
+  }
+
+  async #asked(projectId: Id, ask: string): Promise<void> {
+    const seated = this.#seated.get(projectId);
+    if (!seated || !this.#epochs.has(projectId)) return;
+    this.#tell({ type: 'saving', ask });
+    try {
+      await seated.letGo();
+    } catch (error) {
+      // The other tab takes it all the same; what could not be saved is still on this page.
+      console.warn('Not everything was saved before the project moved to another tab.', error);
+    }
+    this.#epochs.delete(projectId);
+    await this.#store.releaseProject(projectId);
+    this.#tell({ type: 'given', ask });
+  }
+
+  #flush(projectId: Id): void {
+    const gathered = this.#gathered.get(projectId);
+    this.#gathered.delete(projectId);
+    if (gathered) this.#tell({ type: 'run', projectId, ...gathered });
+  }
+
+  #tell(message: TabMessage): void {
+    this.#pages.postMessage(message);
+  }
+}
+
+/** Another tab writes; or the storage is of a newer version, and nobody here does. */
+const READS: readonly string[] = ['store/elsewhere', 'store/moved', 'store/read-only'];
