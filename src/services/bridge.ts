@@ -70,6 +70,7 @@ export class WorkerBridge<Api> {
   deadlineMs: number;
   readonly #options: BridgeOptions<Api>;
   #current: Incarnation | null = null;
+  #closed = false;
   #line: Promise<unknown> = Promise.resolve();
 
   constructor(options: BridgeOptions<Api>) {
@@ -94,6 +95,12 @@ export class WorkerBridge<Api> {
   /** Ends the worker; pending calls are rejected with the reason. */
   terminate(reason = 'It was closed.'): void {
     this.#current?.kill(died(this.#options.name, reason));
+  }
+
+  /** As `terminate`, and for good: no call starts it again. */
+  close(): void {
+    this.terminate();
+    this.#closed = true;
   }
 
   /** Ends a worker that nobody waits for, so that the next call starts afresh. False where somebody does. */
@@ -183,6 +190,7 @@ export class WorkerBridge<Api> {
 
   #start(): Incarnation {
     const { name, start, prepare, onDeath } = this.#options;
+    if (this.#closed) throw new AppError('worker/closed', `The ${name} worker was closed.`);
     const worker = start();
     const remote = Comlink.wrap<Methods>(worker);
     let reject: (error: AppError) => void = () => undefined;

@@ -86,6 +86,8 @@ export class RunCourse {
   /** The finished model while it finds no room. */
   #unsaved: TrainOutcome | null = null;
   #tryAgain: () => void = () => undefined;
+  /** Changes of the record, one after the other: the last word must stand last. */
+  #written: Promise<unknown> = Promise.resolve();
   /** Another tab goes on with it. */
   #left = false;
   #saved: () => void = () => undefined;
@@ -326,7 +328,13 @@ export class RunCourse {
     });
   }
 
-  async #update(change: Partial<Omit<Run, 'id' | 'projectId' | 'number'>>): Promise<void> {
+  #update(change: Partial<Omit<Run, 'id' | 'projectId' | 'number'>>): Promise<void> {
+    const written = this.#written.then(() => this.#write(change));
+    this.#written = written.catch(() => undefined);
+    return written;
+  }
+
+  async #write(change: Partial<Omit<Run, 'id' | 'projectId' | 'number'>>): Promise<void> {
     const { incidents } = this.#run;
     const run = await this.#workers.store.updateRun(this.#run.id, change);
     // What befell it meanwhile is on its way to the record too.
@@ -379,6 +387,7 @@ export class RunCourse {
   async #untilKept(outcome: TrainOutcome, draft: ModelDraft, end: RunEnd): Promise<FinishedRun> {
     const { id } = this.#run;
     this.#unsaved = outcome;
+    await this.#written;
     for (let deaths = 0; ;) {
       // Copies travel, because what was transferred cannot be sent again.
       const adapter = outcome.adapter && moved(outcome.adapter.slice(0));

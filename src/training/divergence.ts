@@ -2,13 +2,18 @@
 import { AppError } from '../core/errors';
 import type { Divergence, FittedRecipe } from '../protocol/entities';
 import type { Tensors } from './loop-types';
+import { scaleSpecs } from './loss-scale';
 
 /** Values of a column beyond this, unscaled, make gradients that a usual learning rate cannot bear. */
 const LARGE = 10;
 
+/** Of the loss scale: its norm is that of the last step, which may have overflowed and been skipped. */
+const MAY_OVERFLOW: ReadonlySet<string> = new Set(scaleSpecs().map(({ name }) => name));
+
 /** The first tensor with a number that is not finite; null where all are. */
 export function notFinite(tensors: Tensors): string | null {
   for (const [name, values] of tensors) {
+    if (MAY_OVERFLOW.has(name)) continue;
     for (const value of values) if (!Number.isFinite(value)) return name;
   }
   return null;

@@ -36,8 +36,10 @@ describe('an interrupted run', () => {
       handle.then(({ finished }) => finished.catch(() => undefined), reject);
     });
     await paused;
-    const broken = (await studio.store.listRuns(penguins.id)).find(({ name }) => name === 'Broken');
-    expect(broken).toMatchObject({ status: 'paused' });
+    const recorded = async () =>
+      (await studio.store.listRuns(penguins.id)).find(({ name }) => name === 'Broken');
+    await expect.poll(async () => (await recorded())?.status).toBe('paused');
+    const broken = await recorded();
     expect(events.some(({ type }) => type === 'checkpoint')).toBe(true);
 
     // What a crash of the tab does to its workers.
@@ -53,6 +55,7 @@ describe('an interrupted run', () => {
     expect(run.curve).toEqual(whole.run.curve);
     expect(model.graphHash).toBe(whole.model.graphHash);
     expect(model.file.sha256).toBe(whole.model.file.sha256);
+    expect(run.incidents).toMatchObject([{ kind: 'resumed', exact: true, executor: 'wasm' }]);
     expect(await studio.store.verify()).toEqual([]);
   });
 });
