@@ -2,6 +2,7 @@
  * Where a model's weights are, and which values carry what they made of its input. Decided by the ports that an
  * initialiser feeds, because exported models name their weights as they please.
  */
+import { ownValue } from '../core/own-value';
 import { isFloat, sizeOf } from '../core/dtype';
 import type { Graph, Node } from '../onnx/graph';
 import { infer } from '../ops/infer-shapes';
@@ -96,7 +97,7 @@ export function traceFlow(graph: Graph): Flow {
   for (const node of graph.nodes) {
     if (!node.inputs.some((name) => fed.has(name))) continue;
     for (const name of node.outputs) fed.add(name);
-    const ports = node.domain === '' ? WEIGHT_PORTS[node.op] : undefined;
+    const ports = node.domain === '' ? ownValue(WEIGHT_PORTS, node.op) : undefined;
     const reached = node.inputs.some((name) => carries.has(name));
     const joins = node.domain === '' && JOINING.has(node.op) && reached;
     const own = node.inputs.flatMap((value, port) => {

@@ -2,6 +2,7 @@
  * Makes a model that others exported ready to learn: every weight a named float32 initialiser, as the trainer's
  * State wants it. Values stay what they are; only how they are written down changes.
  */
+import { ownValue } from '../core/own-value';
 import { DTYPE_CODE, isFloat } from '../core/dtype';
 import { pruneUnused } from '../onnx/compose';
 import { attr } from '../onnx/graph';
@@ -48,7 +49,7 @@ function widenedNode(node: Node): Node {
     if (attribute.type === 'tensor') attributes.set(name, attr.tensor(widened(attribute.value)));
     else if (attribute.type === 'graph')
       attributes.set(name, attr.graph(asFloat32(attribute.value)));
-    else if (name === TYPE_ATTRIBUTES[node.op] && isWide(attribute)) {
+    else if (name === ownValue(TYPE_ATTRIBUTES, node.op) && isWide(attribute)) {
       attributes.set(name, attr.int(DTYPE_CODE.float32));
     } else attributes.set(name, attribute);
   }

@@ -260,7 +260,7 @@ export function adapterOf(graph: Graph, trained: ReadonlyMap<string, Float32Arra
 export function applyAdapter(base: Graph, adapter: Adapter): Graph {
   const text = adapter.metadata[KEY];
   if (text === undefined) throw new AppError('lora/adapter', 'The file holds no adapter.');
-  const { weights, ...settings } = JSON.parse(text) as Settings & { weights: readonly string[] };
+  const { weights, ...settings } = settingsOf(text);
   const known = new Map(loraTargets(base, '*').map((target) => [target.weight, target]));
   const targets = weights.map((weight) => {
     const target = known.get(weight);
@@ -272,4 +272,27 @@ export function applyAdapter(base: Graph, adapter: Adapter): Graph {
     );
   });
   return withInitializers(adapted(base, settings, targets), adapter.tensors);
+}
+
+const MOST_RANK = 4096;
+
+/** The settings in a file of anybody's: factors are made by them. */
+function settingsOf(text: string): Settings & { readonly weights: readonly string[] } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  if (isSettings(value)) return value;
+  throw new AppError('lora/adapter', 'The file holds no adapter whose settings are understood.');
+}
+
+function isSettings(value: unknown): value is Settings & { readonly weights: readonly string[] } {
+  if (typeof value !== 'object' || value === null) return false;
+  const { rank, alpha, dropout, weights } = value as Partial<Record<string, unknown>>;
+  const isRank = Number.isSafeInteger(rank) && Number(rank) > 0 && Number(rank) <= MOST_RANK;
+  const isShare = typeof dropout === 'number' && dropout >= 0 && dropout < 1;
+  const names = Array.isArray(weights) && weights.every((name) => typeof name === 'string');
+  return isRank && isShare && Number.isFinite(alpha) && names;
 }

@@ -10,12 +10,9 @@ import { TRAINING_DOMAIN } from '../onnx/graph';
 import type { Graph } from '../onnx/graph';
 import type { InspectedModel } from '../protocol/api';
 import type { FittedRecipe, ModelSignature } from '../protocol/entities';
+import { isFittedRecipe } from '../protocol/recipe-check';
 import { answerOutput } from './predict';
 import type { Runtime } from './runtime';
-
-/** Far above what the studio makes itself (224), far below what would fill the memory. */
-const LARGEST_SIDE = 4096;
-const MOST_FEATURES = 64_000_000;
 
 const INPUT_TYPES = new Set(['float32', 'int64', 'uint8']);
 
@@ -103,44 +100,7 @@ export function signatureOf(graph: Graph): ModelSignature {
 /** Metadata of an imported file is hostile: anything that is not a recipe's shape counts as absent. */
 export function recipeOf(graph: Graph): FittedRecipe | null {
   const value: unknown = parsed(graph.metadata.get('terrarium.recipe'));
-  return isRecipe(value) ? value : null;
-}
-
-function isRecipe(value: unknown): value is FittedRecipe {
-  if (!isRecord(value) || value['format'] !== 1 || !areDims(value['featureDims'])) return false;
-  return isInput(value['input']) && isTarget(value['target']);
-}
-
-function isInput(input: unknown): boolean {
-  if (!isRecord(input)) return false;
-  if (input['type'] === 'images') {
-    const { channels, height, width } = input;
-    // Buffers are made by these before the model is asked.
-    const side = (value: unknown) => isCount(value) && value <= LARGEST_SIDE;
-    return (channels === 1 || channels === 3) && side(height) && side(width);
-  }
-  const { type, numeric, categorical } = input;
-  if (type !== 'table' || !Array.isArray(numeric) || !Array.isArray(categorical)) return false;
-  return (
-    numeric.every(
-      (entry) =>
-        isRecord(entry) &&
-        isTexts([entry['column']]) &&
-        isNumbers(['impute', 'mean', 'scale', 'min', 'max'].map((key) => entry[key])),
-    ) &&
-    categorical.every(
-      (entry) =>
-        isRecord(entry) &&
-        isTexts([entry['column'], entry['typical']]) &&
-        isTexts(entry['vocabulary']),
-    )
-  );
-}
-
-function isTarget(target: unknown): boolean {
-  if (!isRecord(target) || typeof target['column'] !== 'string') return false;
-  if (target['task'] === 'classification') return isTexts(target['classes']);
-  return target['task'] === 'regression' && isNumbers([target['mean'], target['scale']]);
+  return isFittedRecipe(value) ? value : null;
 }
 
 function parsed(text: string | undefined): Record<string, unknown> | null {
@@ -156,22 +116,4 @@ function parsed(text: string | undefined): Record<string, unknown> | null {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isTexts(value: unknown): boolean {
-  return Array.isArray(value) && value.every((text) => typeof text === 'string');
-}
-
-function isNumbers(value: unknown): boolean {
-  return Array.isArray(value) && value.every((entry) => Number.isFinite(entry));
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) > 0;
-}
-
-/** Of a row's features, and of numbers in all of them. */
-function areDims(value: unknown): boolean {
-  if (!Array.isArray(value) || value.length > 4 || !value.every(isCount)) return false;
-  return sizeOf(value) <= MOST_FEATURES;
 }

@@ -160,6 +160,18 @@ export class GraphBuilder {
     return `${wanted}_${index}`;
   }
 
+  /** As freeName, for a node: no other node is called so either. */
+  freeNodeName(wanted: string): string {
+    for (
+      let name = this.freeName(wanted), index = 2;
+      ;
+      name = this.freeName(`${wanted}_n${index++}`)
+    ) {
+      const fresh = [name, `${name}_out`];
+      if (!this.#nodeNames.has(name) && !fresh.some((value) => this.#taken.has(value))) return name;
+    }
+  }
+
   metadata(key: string, value: string): void {
     this.#metadata.set(key, value);
   }

@@ -2,6 +2,7 @@
  * Numbers that onnx.proto fixes (github.com/onnx/onnx, onnx/onnx.proto): field numbers, attribute types, and
  * which opset and IR version a set of nodes needs. Only fields that we read or write, or refuse by name.
  */
+import { ownValue } from '../core/own-value';
 import { DTYPE_CODE } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import type { Graph, Node } from './graph';
@@ -188,13 +189,13 @@ const VALUE_SINCE: readonly (readonly [
 ];
 
 function opsetOfNode(node: Node): number {
-  let opset = Math.max(EXPORT_FLOOR, SINCE[node.op] ?? 0);
-  const attributes = ATTRIBUTE_SINCE[node.op];
+  let opset = Math.max(EXPORT_FLOOR, ownValue(SINCE, node.op) ?? 0);
+  const attributes = ownValue(ATTRIBUTE_SINCE, node.op);
   for (const name of node.attributes.keys()) {
-    opset = Math.max(opset, attributes?.[name] ?? 0);
+    opset = Math.max(opset, (attributes && ownValue(attributes, name)) ?? 0);
     if (name === 'noop_with_empty_axes' && node.op !== 'ReduceSum') opset = Math.max(opset, 18);
   }
-  const inputs = INPUTS_SINCE[node.op];
+  const inputs = ownValue(INPUTS_SINCE, node.op);
   if (inputs && node.inputs.length > inputs[0]) opset = Math.max(opset, inputs[1]);
   for (const [op, attribute, value, since] of VALUE_SINCE) {
     if (op === node.op && node.attributes.get(attribute)?.value === value) {

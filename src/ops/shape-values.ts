@@ -3,6 +3,7 @@
  * compute by chains of Shape, Gather, Concat, Mul and the like. Elements are numbers or symbolic lengths (onnx/dim.ts);
  * an operator without a rule here makes unknown elements. Where everything is constant, `infer` folds instead.
  */
+import { ownValue } from '../core/own-value';
 import { isFloat } from '../core/dtype';
 import {
   addDims,
@@ -256,5 +257,5 @@ export function shapeValues(
   context: ShapeValueContext,
 ): readonly (Elements | undefined)[] | undefined {
   const { node } = context;
-  return node.domain === '' ? RULES[node.op]?.(context) : undefined;
+  return node.domain === '' ? ownValue(RULES, node.op)?.(context) : undefined;
 }

@@ -2,6 +2,7 @@
  * Element types that ONNX demands of an operator's inputs (the type constraints of its schemas), where breaking them
  * is a mistake that a person can make: inputs that must agree, indices that must be whole, conditions that must be bool.
  */
+import { ownValue } from '../core/own-value';
 import { isFloat } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import { AppError } from '../core/errors';
@@ -76,16 +77,16 @@ export function checkTypes(node: Node, inputs: readonly (TensorType | undefined)
   if (ALIKE.has(op) && first) {
     inputs.forEach((_, port) => need(port, (dtype) => dtype === first.dtype, first.dtype));
   }
-  const pair = PAIRS[op];
+  const pair = ownValue(PAIRS, op);
   const other = pair && inputs[pair[0]]?.dtype;
   if (pair && other) need(pair[1], (dtype) => dtype === other, other);
-  const whole = WHOLE[op];
+  const whole = ownValue(WHOLE, op);
   if (whole !== undefined) {
     need(whole, (dtype) => dtype === 'int64' || dtype === 'int32', 'int64 or int32');
   }
-  for (const port of BOOLEAN[op] ?? []) need(port, (dtype) => dtype === 'bool', 'bool');
+  for (const port of ownValue(BOOLEAN, op) ?? []) need(port, (dtype) => dtype === 'bool', 'bool');
   if (FLOATING.has(op)) need(0, isFloat, 'a floating-point type');
-  const axes = AXES[op];
+  const axes = ownValue(AXES, op);
   const length = axes === undefined ? undefined : inputs[axes]?.dims[0];
   if (axes !== undefined && typeof length === 'number' && length > MAX_AXES) {
     throw shapeError(node, `input ${axes}`, `at most ${MAX_AXES} long`, String(length));

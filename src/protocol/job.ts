@@ -5,6 +5,7 @@
  */
 import * as v from 'valibot';
 import { AppError } from '../core/errors';
+import { shownValue } from '../core/shown';
 
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const positive = v.pipe(v.number(), v.gtValue(0));
@@ -215,14 +216,19 @@ export type JobBlueprint = NonNullable<Job['blueprint']>;
 export type JobPretrained = Extract<JobBlueprint, { kind: 'pretrained' }>;
 export type JobTraining = NonNullable<Job['training']>;
 
+/** Wrong keys that one refusal names; all of them are in its data. */
+const SHOWN_PROBLEMS = 10;
+
 /** The job that `value` (parsed JSON) describes; `job/invalid` names every wrong key. */
 export function parseJob(value: unknown): Job {
   const result = v.safeParse(JobSchema, value);
   if (result.success) return result.output;
   const problems = result.issues.flatMap((issue) => describe(issue));
+  const more = problems.length - SHOWN_PROBLEMS;
+  const shown = [...problems.slice(0, SHOWN_PROBLEMS), ...(more > 0 ? [`And ${more} more.`] : [])];
   throw new AppError(
     'job/invalid',
-    `The job file is not valid. ${problems.join(' ')} docs/job.schema.json describes every key.`,
+    `The job file is not valid. ${shown.join(' ')} docs/job.schema.json describes every key.`,
     { problems },
   );
 }
@@ -233,14 +239,14 @@ export function parseJobText(source: string): Job {
   try {
     value = JSON.parse(source);
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = shownValue(error instanceof Error ? error.message : error);
     throw new AppError('job/invalid', `The job file is not JSON: ${detail}.`, {}, error);
   }
   return parseJob(value);
 }
 
 function describe(issue: v.BaseIssue<unknown>): string[] {
-  const path = v.getDotPath(issue) ?? '';
+  const path = shownValue(v.getDotPath(issue) ?? '');
   const where = path === '' ? 'the file' : `"${path}"`;
   if (issue.type === 'strict_object' && issue.expected === 'never') {
     return [`${where} is not a known key.`];
@@ -251,5 +257,5 @@ function describe(issue: v.BaseIssue<unknown>): string[] {
   if (issue.kind === 'validation' && issue.expected === null)
     return [`In ${where}, ${issue.message}.`];
   const expected = (issue.expected ?? 'something else').replaceAll('"', "'");
-  return [`${where} must be ${expected}, not ${issue.received.replaceAll('"', "'")}.`];
+  return [`${where} must be ${expected}, not ${shownValue(issue.received).replaceAll('"', "'")}.`];
 }

@@ -7,7 +7,7 @@ import { graphHash } from '../onnx/hash';
 import type { Graph } from '../onnx/graph';
 import { writeModel } from '../onnx/writer';
 import type { TrainApi, TrainRequest } from '../protocol/api';
-import type { FittedRecipe, RunConfig } from '../protocol/entities';
+import type { FittedRecipe } from '../protocol/entities';
 import type { BaseOf, PretrainedBlueprint } from '../protocol/fine-tune';
 import { assembleModel } from './assemble';
 import type { Base } from './base';
@@ -16,17 +16,9 @@ import { describeBase } from './describe-base';
 import { adapterFor, lessonOptions, taughtBy } from './lesson';
 import type { Lesson } from './lesson';
 import type { Tensors } from './loop-types';
+import { isAdapterRecord } from './adapter-record';
+import type { AdapterRecord } from './adapter-record';
 import { ADAPTER_KEY } from './picked';
-
-/** What an adapter's file says beside its tensors: all that the finished model needs besides its body. */
-interface AdapterRecord {
-  readonly format: 1;
-  readonly base: BaseOf;
-  readonly blueprint: PretrainedBlueprint;
-  readonly recipe: FittedRecipe;
-  readonly loss: RunConfig['training']['loss'];
-  readonly seed: number;
-}
 
 type PretrainedApi = Pick<TrainApi, 'backbone' | 'describePretrained' | 'applyAdapter'>;
 
@@ -94,10 +86,10 @@ export function baseOf(blueprint: PretrainedBlueprint, { name, sha256 }: Base): 
 
 function recordOf(text: string | undefined): AdapterRecord {
   const value: unknown = text === undefined ? null : parsed(text);
-  if (isRecord(value)) return value;
+  if (isAdapterRecord(value)) return value;
   throw new AppError(
     'pretrained/adapter',
-    'This file is no adapter of Terrarium: it does not say which model it belongs to. Choose the .safetensors file of a LoRA run.',
+    'This file is no adapter of Terrarium: it does not say which model it belongs to, or not in a way that is understood. Choose the .safetensors file of a LoRA run.',
   );
 }
 
@@ -108,15 +100,4 @@ function parsed(text: string): unknown {
     if (error instanceof SyntaxError) return null;
     throw error;
   }
-}
-
-/** Enough to look further: what the parts say is checked where they are used. */
-function isRecord(value: unknown): value is AdapterRecord {
-  if (typeof value !== 'object' || value === null) return false;
-  const { format, base, blueprint, recipe } = value as Partial<
-    Record<keyof AdapterRecord, unknown>
-  >;
-  return (
-    format === 1 && [base, blueprint, recipe].every((part) => typeof part === 'object' && part)
-  );
 }

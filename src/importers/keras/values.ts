@@ -44,7 +44,7 @@ export function emit(
   part = '',
 ): string {
   const wanted = part === '' ? layer.name : `${layer.name}/${part}`;
-  return builder.node(op, inputs, attributes, { name: builder.freeName(wanted) });
+  return builder.node(op, inputs, attributes, { name: builder.freeNodeName(wanted) });
 }
 
 /** A weight as an initialiser `<layer>/<name>`; `make` changes Keras's layout into ONNX's. */

@@ -3,6 +3,7 @@
  * then from an axis on; others carry attributes that later became the rule. Forms that are not known here (shapes as
  * attributes, training) are refused by name: no exporter in use writes them.
  */
+import { ownValue } from '../../core/own-value';
 import type { Node } from '../graph';
 import { cannotNormalise, intOf, withAttributes, withInput } from './rule';
 import type { Rule, RuleContext } from './rule';
@@ -82,10 +83,10 @@ const RULES: Readonly<Record<string, Rule>> = {
 export function fromFirstOpsets(node: Node, context: RuleContext): Node {
   const { opset } = context;
   if (node.domain !== '' || opset >= 7) return node;
-  if (opset < (KNOWN_SINCE[node.op] ?? 1)) {
+  if (opset < (ownValue(KNOWN_SINCE, node.op) ?? 1)) {
     throw cannotNormalise(node, `is in its form of opset ${opset}, which is not read`);
   }
-  const result = RULES[node.op]?.(node, context) ?? node;
+  const result = ownValue(RULES, node.op)?.(node, context) ?? node;
   // A hint for memory planners of that time, without meaning for the result.
   return result.attributes.has('consumed_inputs')
     ? withAttributes(result, ['consumed_inputs'])

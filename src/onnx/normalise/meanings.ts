@@ -1,4 +1,5 @@
 /** Operators whose meaning or name changed between opsets 7 and 24. */
+import { ownValue } from '../../core/own-value';
 import { DTYPE_CODE } from '../../core/dtype';
 import type { DType } from '../../core/dtype';
 import { attr } from '../graph';
@@ -104,7 +105,7 @@ const GRID_MODES: Readonly<Record<string, string>> = { bilinear: 'linear', bicub
 
 const gridSample: Rule = (node, context) => {
   if (context.opset >= 20) return undefined;
-  const mode = GRID_MODES[stringOf(node, 'mode') ?? 'bilinear'];
+  const mode = ownValue(GRID_MODES, stringOf(node, 'mode') ?? 'bilinear');
   return mode === undefined ? undefined : withAttributes(node, [], { mode: attr.string(mode) });
 };
 

@@ -3,6 +3,7 @@
  * that changed has a rule; what has none means the same in all opsets that are read. Shapes are not needed: where a
  * rule wants the number of axes, it takes what the file says or follows the nodes back.
  */
+import { ownValue } from '../../core/own-value';
 import type { NumericDType } from '../../core/dtype';
 import { isFloat } from '../../core/dtype';
 import { encodeNumbers } from '../../core/number-format';
@@ -84,7 +85,7 @@ class Scope implements Omit<RuleContext, 'opset'> {
       );
       const context = this.#context(opset);
       const node = fromFirstOpsets(inner, context);
-      const rule = node.domain === '' ? RULES[node.op] : undefined;
+      const rule = node.domain === '' ? ownValue(RULES, node.op) : undefined;
       const result = rule?.(node, context) ?? node;
       this.#nodes.push(result);
       for (const name of result.outputs) this.#makers.set(name, result);

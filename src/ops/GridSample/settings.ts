@@ -1,4 +1,5 @@
 /** What a GridSample node asks for, and where a normalised coordinate lies on an axis. */
+import { ownValue } from '../../core/own-value';
 import type { Node } from '../../onnx/graph';
 import { intAttribute, stringAttribute } from '../attributes';
 import { shapeError } from '../shapes';
@@ -20,7 +21,7 @@ const MODES: Readonly<Record<string, GridSettings['mode']>> = {
 
 export function gridSettings(node: Node): GridSettings {
   const name = stringAttribute(node, 'mode', 'linear');
-  const mode = MODES[name];
+  const mode = ownValue(MODES, name);
   if (mode === undefined) throw shapeError(node, 'mode', 'nearest, linear or cubic', name);
   const padding = stringAttribute(node, 'padding_mode', 'zeros');
   if (padding !== 'zeros' && padding !== 'border' && padding !== 'reflection') {

@@ -2,6 +2,7 @@
  * ScatterElements and ScatterND: a copy of the data with updates put in, replacing, added, multiplied, or kept
  * where larger or smaller. Updates to one place are applied in their order.
  */
+import { ownValue } from '../../core/own-value';
 import { attr } from '../../onnx/graph';
 import type { Node } from '../../onnx/graph';
 import { intAttribute, stringAttribute, unsupported } from '../attributes';
@@ -24,7 +25,7 @@ export function reductionOf(node: Node): string {
 }
 
 function combine(node: Node): (old: number, update: number) => number {
-  const rule = REDUCTIONS[reductionOf(node)];
+  const rule = ownValue(REDUCTIONS, reductionOf(node));
   if (!rule) throw unsupported(node, `scatters with the reduction "${reductionOf(node)}"`);
   return rule;
 }

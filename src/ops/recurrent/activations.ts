@@ -1,4 +1,5 @@
 /** The activations that RNN, GRU and LSTM may name, as functions and as nodes. */
+import { ownValue } from '../../core/own-value';
 import { attr } from '../../onnx/graph';
 import type { GraphBuilder } from '../../onnx/builder';
 import type { Node } from '../../onnx/graph';
@@ -92,7 +93,7 @@ export function activationsOf(node: Node, defaults: readonly string[]): readonly
   const alphas = [...floatsAttribute(node, 'activation_alpha', [])];
   const betas = [...floatsAttribute(node, 'activation_beta', [])];
   return names.map((name) => {
-    const kind = KINDS[name.toLowerCase()];
+    const kind = ownValue(KINDS, name.toLowerCase());
     if (!kind) throw unsupported(node, `uses the activation "${name}"`);
     const alpha = kind.alpha === undefined ? 0 : (alphas.shift() ?? kind.alpha);
     const beta = kind.beta === undefined ? 0 : (betas.shift() ?? kind.beta);
