@@ -51,7 +51,7 @@ export interface ExportPlan {
 export interface Exported extends ExportPlan {
   /** null where it went into a file that was named. */
   readonly file: Blob | null;
-  /** As they were when they were read. Locked projects are not told. */
+  /** As they were when they were read; a locked project has no revision that could be told. */
   readonly saved: readonly SavedProject[];
 }
 

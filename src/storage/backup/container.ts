@@ -20,7 +20,7 @@ const LARGEST_MANIFEST = 64 * 2 ** 20;
 /** Chromium keeps no value above 127 MB, so no chunk is larger; records are JSON, which has to fit into memory. */
 export const LARGEST_ENTRY = 256 * 2 ** 20;
 const NAMES =
-  /^(?:[a-z]+\.json|projects\/[0-9a-z-]{8,64}\.json|(?:datasets|bodies)\/[0-9a-f]{64}\.json|chunks\/[0-9a-f]{64}|sealed\/[0-9a-z-]{8,64}\/[0-9a-z.-]{1,100})$/;
+  /^(?:[a-z]+\.json|(?:projects|sealed)\/[0-9a-z-]{8,64}\.json|(?:datasets|bodies)\/[0-9a-f]{64}\.json|chunks\/[0-9a-f]{64})$/;
 
 /** One project, or many with what they share. */
 export type Kind = 'terrarium-project' | 'terrarium-archive';

@@ -9,7 +9,11 @@ import type { Call } from './calls';
 import { writeContainer } from './container';
 import { findBad, inWords, isDamage, planFile } from './plan';
 import type { Bad, Plan } from './plan';
+import { isChanged } from './sealed';
 import type { EndedSink } from './sinks';
+
+/** How often a locked project that changes meanwhile is begun again. */
+const ATTEMPTS = 5;
 
 export async function planExport(
   context: StoreContext,
@@ -26,7 +30,7 @@ export async function exportTo(
   onProgress: OnProgress,
 ): Promise<Exported> {
   let bad: Bad = new Map();
-  for (;;) {
+  for (let attempt = 1; ; attempt++) {
     const plan = await planFile(context, request, bad);
     const sink = await openSink();
     try {
@@ -34,6 +38,7 @@ export async function exportTo(
       return { ...described(plan), bytes: written, file: await sink.end(), saved: plan.saved };
     } catch (error) {
       await sink.abort();
+      if (isChanged(error) && attempt < ATTEMPTS) continue;
       // A second time only what was damaged meanwhile is new; without anything new it would go on for ever.
       if (!isDamage(error)) throw error;
       onProgress({ label: 'A part of the data is damaged; looking for the rest' });

@@ -3,7 +3,7 @@
  * written. Then project by project: data first, records in one transaction last. A crash leaves projects that are
  * whole, and data that nothing names, which the next start removes.
  */
-import type { ArchiveSummary, Imported } from '../../protocol/backup';
+import type { ArchivedProject, ArchiveSummary, Imported } from '../../protocol/backup';
 import type { ChunkRef, Id, Project } from '../../protocol/entities';
 import type { OnProgress } from '../../protocol/progress';
 import type { PretrainedModel } from '../../protocol/pretrained';
@@ -21,6 +21,7 @@ import { inWords } from './plan';
 import { INDEX, RECORDS, readBody, readIndex, readRecords, readSharing } from './records';
 import type { Index } from './records';
 import { damaged, refused } from './refusals';
+import { importSealed, readSealedFile, sealedName } from './sealed';
 import { wholeHash } from './whole-hash';
 import type { Source } from './zip-read';
 
@@ -78,12 +79,19 @@ export async function importFrom(
   await checkEverything(archive, source, call, onProgress);
   const writer = new Writer(context, archive, call, onProgress);
   const projects: Project[] = [];
-  for (const { id } of wanted) projects.push(await writer.project(id));
+  const sealed: ArchivedProject[] = [];
+  for (const one of wanted) {
+    if (!one.sealed) projects.push(await writer.project(one.id));
+    else {
+      await writer.sealed(one.id);
+      sealed.push(one);
+    }
+  }
   if (chosen === null) {
     for (const id of archive.bodies) await writer.body(id);
     await writer.settings();
   }
-  return { projects, sealed: [], notes: inWords(archive.opened.manifest.leftOut) };
+  return { projects, sealed, notes: inWords(archive.opened.manifest.leftOut) };
 }
 
 // ---- the dry pass ---------------------------------------------------------------------------------------------
@@ -139,7 +147,17 @@ async function checkEverything(
     if (many) accounted.add(`bodies/${model.id}.json`);
     await checkWhole(model.chunks, model.id, `the pretrained model “${model.name}”`);
   };
-  for (const { id } of index.projects) {
+  for (const { id, sealed } of index.projects) {
+    if (sealed) {
+      accounted.add(sealedName(id));
+      const file = await readSealedFile((name) => opened.read(name), id);
+      for (const { sha256, bytes } of file.chunks) {
+        const ref = { sha256, storageKey: sha256, bytes };
+        if (bytesOf(sha256) !== bytes) throw damaged(`chunks/${sha256} of a lock is missing`);
+        await checkWhole([ref], sha256, 'a sealed chunk');
+      }
+      continue;
+    }
     const bundle = await archive.bundle(id);
     if (many) {
       accounted.add(`projects/${id}.json`);
@@ -190,6 +208,11 @@ class Writer {
     return this.#withChunks(bundleChunks(bundle), () => insertBundle(context, bundle));
   }
 
+  sealed(id: Id): Promise<void> {
+    this.#call.check();
+    return importSealed(this.#context, this.#archive.opened, id, (bytes) => this.#say(bytes));
+  }
+
   /** One that no project starts from. */
   async body(id: Id): Promise<void> {
     const model = await readBody((name) => this.#archive.opened.read(name), id);
@@ -234,18 +257,9 @@ class Writer {
       this.#call.check();
       return await publish();
     } catch (error) {
-      await this.#giveUp(written);
+      await this.#context.tidy(this.#context.discard(written));
       throw error;
     }
-  }
-
-  async #giveUp(written: readonly ChunkRef[]): Promise<void> {
-    const context = this.#context;
-    await context.tidy(
-      context.chunks
-        .release(written)
-        .then(() => context.whileNotCollecting('exclusive', () => context.sweep(false))),
-    );
   }
 
   #say(bytes: number): void {

@@ -1,6 +1,5 @@
 /** What goes into a file: chosen and described before a byte of it is written, and without reading the data. */
 import { AppError } from '../../core/errors';
-import { sha256Hex } from '../../core/hash';
 import type { ExportRequest, SavedProject } from '../../protocol/backup';
 import type { ChunkRef, Id } from '../../protocol/entities';
 import type { PretrainedModel } from '../../protocol/pretrained';
@@ -11,7 +10,8 @@ import type { StoreContext } from '../context';
 import { megabytes } from '../errors';
 import type { Kind, LeftOut, Manifest, Outgoing } from './container';
 import { describeContents, describeProject } from './contents';
-import { fingerprint } from './fingerprint';
+import { entryOf } from './entry';
+import { fingerprint, lockedFingerprint } from './fingerprint';
 import {
   danglingRecords,
   ownedChunks,
@@ -21,6 +21,7 @@ import {
 } from './leaving-out';
 import { INDEX, RECORDS, encodeRecords, sharing } from './records';
 import type { Index } from './records';
+import { planSealed } from './sealed';
 
 /** Settings of the person's, not of this browser or device. */
 const TRAVELLING: readonly string[] = ['train-view'];
@@ -43,7 +44,8 @@ export async function planFile(
 ): Promise<Plan> {
   const { projects } = request;
   const [id, ...others] = projects === 'all' ? [] : projects;
-  return id !== undefined && others.length === 0
+  const alone = id !== undefined && others.length === 0;
+  return alone && !(await isLocked(context, id))
     ? planProject(context, id, request, bad)
     : planArchive(context, request, bad);
 }
@@ -56,7 +58,7 @@ async function planProject(
 ): Promise<Plan> {
   const { bundle, leftOut, bad, saved } = await readForFile(context, id, request, known);
   const contents = describeContents(withoutMissing(bundle, new Set(bad.keys())));
-  const records = await entry(RECORDS, encodeRecords(bundle));
+  const records = await entryOf(RECORDS, encodeRecords(bundle));
   return finished('terrarium-project', [saved], {
     contents,
     leftOut,
@@ -92,9 +94,19 @@ async function planArchive(
       ...damagedOf([{ what: `the pretrained model ${model.name}`, refs: model.chunks }], bad),
     );
     addChunks(model.chunks);
-    add(await entry(`bodies/${model.id}.json`, encodeRecords(model)));
+    add(await entryOf(`bodies/${model.id}.json`, encodeRecords(model)));
   };
+  const sealed: Outgoing[] = [];
   for (const id of ids) {
+    if (await isLocked(context, id)) {
+      const locked = await planSealed(context, id);
+      const print = await lockedFingerprint(context, id, locked.label);
+      saved.push({ id, revision: 0, fingerprint: print });
+      index.projects.push({ id, name: locked.label, sealed: true });
+      contents.push(`“${locked.label}”: locked, as it lies sealed (${megabytes(locked.bytes)})`);
+      sealed.push(...locked.outgoing);
+      continue;
+    }
     const read = await readForFile(context, id, request, bad);
     const { bundle } = read;
     bad = read.bad;
@@ -102,14 +114,14 @@ async function planArchive(
     saved.push(read.saved);
     contents.push(describeProject(bundle));
     index.projects.push({ id, name: bundle.project.name, sealed: false });
-    add(await entry(`projects/${id}.json`, encodeRecords(sharing(bundle))));
+    add(await entryOf(`projects/${id}.json`, encodeRecords(sharing(bundle))));
     for (const dataset of bundle.datasets) {
       const name = `datasets/${dataset.id}.json`;
       if (!entries.has(name)) contents.push(describeRows(dataset.manifest, dataset.rowsLeftOut));
-      add(await entry(name, encodeRecords(dataset)));
+      add(await entryOf(name, encodeRecords(dataset)));
     }
     for (const model of bundle.pretrained) {
-      add(await entry(`bodies/${model.id}.json`, encodeRecords(model)));
+      add(await entryOf(`bodies/${model.id}.json`, encodeRecords(model)));
     }
     addChunks(bundleChunks(bundle));
   }
@@ -131,9 +143,10 @@ async function planArchive(
     contents,
     leftOut,
     outgoing: [
-      await entry(INDEX, encodeRecords(index)),
+      await entryOf(INDEX, encodeRecords(index)),
       ...entries.values(),
       ...outgoingChunks(context, [...chunks.values()], bad),
+      ...new Map(sealed.map((outgoing) => [outgoing.name, outgoing])).values(),
     ],
     firstFormat: false,
   });
@@ -148,14 +161,25 @@ function describeRows(
     : `all ${rows} rows of ${name}`;
 }
 
+/** All in the order in which they were made. */
 async function chosenProjects(
   context: StoreContext,
   { projects, withTrash }: ExportRequest,
 ): Promise<readonly Id[]> {
   if (projects !== 'all') return projects;
-  const table = context.core.projects;
-  const rows = await context.read('the projects', [table], () => table.toArray());
-  return rows.filter(({ trashedAt }) => withTrash || trashedAt === null).map(({ id }) => id);
+  const { projects: table, vaults } = context.core;
+  const rows = await context.read('the projects', [table, vaults], async () => [
+    ...(await table.toArray()).filter(({ trashedAt }) => withTrash || trashedAt === null),
+    ...(await vaults.toArray()).map((row) => ({ ...row, id: row.projectId })),
+  ]);
+  return rows.sort((a, b) => a.createdAt - b.createdAt).map(({ id }) => id);
+}
+
+async function isLocked(context: StoreContext, id: Id): Promise<boolean> {
+  const { vaults, projects } = context.core;
+  return context.read('the locks', [vaults, projects], async () => {
+    return !(await projects.get(id)) && (await vaults.get(id)) !== undefined;
+  });
 }
 
 // ---- a project, as much of it as there is ---------------------------------------------------------------------
@@ -242,17 +266,6 @@ function reasonOf(error: AppError): string {
 }
 
 // ---- entries --------------------------------------------------------------------------------------------------
-
-/** Records wait in a Blob until it is their turn: many projects' are not held together. */
-async function entry(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<Outgoing> {
-  const blob = new Blob([bytes]);
-  return {
-    name,
-    sha256: await sha256Hex(bytes),
-    bytes: bytes.length,
-    read: async () => new Uint8Array(await blob.arrayBuffer()),
-  };
-}
 
 function outgoingChunks(
   { chunks }: StoreContext,

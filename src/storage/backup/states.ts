@@ -2,26 +2,48 @@
 import { BACKUP_PREFIX, readBackupStamp } from '../../protocol/backup';
 import type { BackupStamp, BackupState } from '../../protocol/backup';
 import type { Id, Timestamp } from '../../protocol/entities';
+import type { VaultRow } from '../../protocol/vault';
 import type { StoreContext } from '../context';
 import { isActive } from '../run-status';
-import { fingerprint } from './fingerprint';
+import { fingerprint, lockedFingerprint } from './fingerprint';
 import type { Summarised } from './fingerprint';
 
 export async function backupStates(context: StoreContext): Promise<readonly BackupState[]> {
-  const { projects, settings } = context.core;
-  const [ids, stamps] = await context.read('the projects', [projects, settings], async () => {
+  const { projects, settings, vaults } = context.core;
+  const tables = [projects, settings, vaults];
+  const [ids, stamps, locks] = await context.read('the projects', tables, async () => {
     const kept = await projects
       .filter(({ trashedAt, temporary }) => trashedAt === null && !temporary)
       .primaryKeys();
     const rows = await settings.where('key').startsWith(BACKUP_PREFIX).toArray();
-    return [kept, new Map(rows.map((row) => [row.key, readBackupStamp(row.value)]))] as const;
+    const stamped = new Map(rows.map((row) => [row.key, readBackupStamp(row.value)]));
+    return [kept, stamped, await vaults.toArray()] as const;
   });
   const states: BackupState[] = [];
   for (const id of ids) {
     const records = await readSummary(context, id);
     if (records) states.push(await stateOf(records, stamps.get(BACKUP_PREFIX + id) ?? null));
   }
+  for (const lock of locks) {
+    states.push(
+      await lockedState(context, lock, stamps.get(BACKUP_PREFIX + lock.projectId) ?? null),
+    );
+  }
   return states;
+}
+
+/** A locked project tells whether it changed, and nothing else. */
+async function lockedState(
+  context: StoreContext,
+  { projectId, label, createdAt }: VaultRow,
+  stamp: BackupStamp | null,
+): Promise<BackupState> {
+  const print = await lockedFingerprint(context, projectId, label);
+  return {
+    ...{ projectId, name: label, revision: 0, fingerprint: print, stamp },
+    ...{ changed: print !== stamp?.fingerprint, runs: 0, models: 0, running: false, locked: true },
+    since: stamp?.at ?? createdAt,
+  };
 }
 
 async function readSummary(context: StoreContext, id: Id): Promise<Summarised | null> {

@@ -120,7 +120,10 @@ async function content(database: string): Promise<readonly string[]> {
   core.close();
   const cache = await rawDatabase(`${database}-cache`);
   const chunks = cache.transaction('chunks').objectStore('chunks');
-  interface Row { readonly storageKey: string; readonly bytes: ArrayBuffer }
+  interface Row {
+    readonly storageKey: string;
+    readonly bytes: ArrayBuffer;
+  }
   for (const { storageKey, bytes } of (await finished(chunks.getAll())) as Row[]) {
     found.push(`chunk ${storageKey} ${await sha256Hex(bytes)}`);
   }
