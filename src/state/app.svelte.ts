@@ -8,10 +8,12 @@ import { Offline } from './offline.svelte';
 import { OpenProject } from './project.svelte';
 import { Pictures } from './pictures.svelte';
 import { Projects } from './projects.svelte';
+import { Rescue } from './rescue.svelte';
 import { Router } from './router.svelte';
 import type { Studio } from './studio';
 import { Theme } from './theme.svelte';
 import { Toasts } from './toasts.svelte';
+import { Vaults, closedDoor } from './vaults.svelte';
 
 export class App {
   readonly router = new Router();
@@ -19,9 +21,11 @@ export class App {
   readonly toasts = new Toasts();
   readonly offline = new Offline();
   readonly device: Device;
+  readonly rescue: Rescue;
   readonly projects: Projects;
   readonly imports: Imports;
   readonly pictures: Pictures;
+  readonly vaults: Vaults;
   readonly #load: () => Promise<Studio>;
   #studio: Promise<Studio> | null = null;
   #project = $state.raw<OpenProject | null>(null);
@@ -29,6 +33,8 @@ export class App {
   #presenting = $state(false);
   #readOnly = $state(false);
   #startId: string | null = null;
+  /** Projects that are being left: the next one is not claimed before they are free. */
+  #rising: Promise<unknown> = Promise.resolve();
   /** Projects left while they train: they go on, and are found again as they were. */
   #working: readonly OpenProject[] = [];
   #storage = $state.raw<{ readonly bytes: number; readonly quota: number } | null>(null);
@@ -36,14 +42,26 @@ export class App {
   constructor(load: () => Promise<Studio>) {
     this.#load = load;
     this.device = new Device(() => this.studio());
+    this.rescue = new Rescue(() => this.studio());
     this.imports = new Imports(() => this.studio());
-    this.pictures = new Pictures(() => this.studio());
+    this.pictures = new Pictures(
+      () => this.studio(),
+      () => this.imports.into,
+    );
     this.projects = new Projects(() => this.studio(), this.toasts);
+    this.vaults = new Vaults(() => this.studio(), {
+      trains: (id) => this.#opened(id).some(({ training }) => training.busy),
+      leave: (id) => this.#shut(id),
+      changed: () => this.projects.load(),
+    });
   }
 
   /** The services; loaded at the first call. */
   studio(): Promise<Studio> {
-    this.#studio ??= this.#load();
+    this.#studio ??= this.#load().then((studio) => {
+      this.rescue.watch(studio);
+      return studio;
+    });
     return this.#studio;
   }
 
@@ -98,6 +116,7 @@ export class App {
     const left = this.#project;
     this.#working = this.#working.filter((project) => project.training.busy);
     if (left?.training.busy) this.#working = [...this.#working, left];
+    if (left) this.#rising = Promise.all([this.#rising, this.#leave(left)]);
     this.#project = null;
     this.#projectError = null;
     if (id === null) return;
@@ -106,18 +125,48 @@ export class App {
       const project = await studio.store.getProject(id);
       const working = this.#working.find(({ current }) => current.id === id);
       const opened = working ?? new OpenProject(studio, project);
-      if (working) working.accept(project);
-      else await opened.load();
+      // Who writes is known before anything is read: what is read then stays true until it is told otherwise.
+      await this.#rising;
+      await opened.seat.sit();
+      await opened.reload();
       if (this.router.projectId === id) this.#project = opened;
+      else await this.#leave(opened);
       await Promise.all([this.refreshStorage(), this.device.recall()]);
     } catch (error) {
       if (this.router.projectId === id) this.#projectError = error;
     }
   }
 
+  /** Frees the project for other tabs, once what was edited is written. */
+  async #leave(project: OpenProject): Promise<void> {
+    try {
+      await project.seat.rise();
+    } catch (error) {
+      this.toasts.fail(error);
+    }
+  }
+
+  #opened(id: string): readonly OpenProject[] {
+    const all = this.#project ? [this.#project, ...this.#working] : this.#working;
+    return all.filter(({ current }) => current.id === id);
+  }
+
+  /** A project is being locked: what was edited is written, then nothing of it stays in this page. */
+  async #shut(id: string): Promise<void> {
+    for (const project of this.#opened(id)) await this.#leave(project);
+    this.#working = this.#working.filter(({ current }) => current.id !== id);
+    this.toasts.clear();
+    if (this.imports.into === id) this.imports.into = null;
+    if (this.#project?.current.id !== id) return;
+    this.#project = null;
+    this.#projectError = closedDoor(id);
+  }
+
   async refreshStorage(): Promise<void> {
     const studio = await this.studio();
     this.#storage = await studio.store.usage();
-    this.#readOnly = (await studio.storeStatus()).readOnly;
+    const status = await studio.storeStatus();
+    this.#readOnly = status.readOnly;
+    await this.rescue.examine(studio, status);
   }
 }

@@ -22,6 +22,7 @@ export type Way = (typeof WAYS)[number];
 export type Route =
   | { readonly screen: 'home' }
   | { readonly screen: 'settings' }
+  | { readonly screen: 'storage' }
   | { readonly screen: 'job' }
   | { readonly screen: 'new'; readonly starter: Starter }
   | { readonly screen: 'new'; readonly way: Way }
@@ -37,7 +38,8 @@ export function parseHash(hash: string): Route {
   const [first, second, third, ...rest] = path.split('/');
   if (rest.length > 0) return { screen: 'unknown' };
   if (!first) return { screen: 'home' };
-  if ((first === 'settings' || first === 'job') && !second) return { screen: first };
+  if ((first === 'settings' || first === 'storage' || first === 'job') && !second)
+    return { screen: first };
   if (first === 'new' && !third) {
     const starter = STARTERS.find((one) => one === second);
     if (starter) return { screen: 'new', starter };

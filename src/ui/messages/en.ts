@@ -6,6 +6,7 @@ import { charts } from './en-charts';
 import { common } from './en-common';
 import { compress } from './en-compress';
 import { data } from './en-data';
+import { drill } from './en-drill';
 import { evaluate } from './en-evaluate';
 import { goal } from './en-goal';
 import { graph } from './en-graph';
@@ -14,10 +15,14 @@ import { model } from './en-model';
 import { pictures } from './en-pictures';
 import { pretrained } from './en-pretrained';
 import { profile } from './en-profile';
+import { rescue } from './en-rescue';
 import { settings } from './en-settings';
+import { storage } from './en-storage';
 import { shell } from './en-shell';
+import { tabs } from './en-tabs';
 import { train } from './en-train';
 import { tryOut } from './en-try';
+import { vault } from './en-vault';
 import { versions } from './en-versions';
 
 export const en = {
@@ -28,14 +33,19 @@ export const en = {
   home,
   pictures,
   data,
+  drill,
   goal,
   graph,
   model,
   pretrained,
   profile,
+  rescue,
   train,
   evaluate,
   tryOut,
+  vault,
   versions,
   settings,
+  storage,
+  tabs,
 };
