@@ -18,8 +18,8 @@ export interface Seated {
   moved(): void;
   /** Another tab wrote, in these tables. */
   written(tables: readonly string[]): void;
-  /** The tab that wrote it has let go. */
-  freed(): void;
+  /** The tab that wrote it has let go, or another has taken its place. */
+  freed(free: boolean): void;
   /** The run of the tab that writes. */
   run(begins: boolean, events: readonly SharedRunEvent[]): void;
   /** What is under way here, from its beginning, for a tab that looks on. */
@@ -141,8 +141,7 @@ export class Tabs {
     if (change.type === 'written') {
       if (own === undefined) seated?.written(change.tables);
     } else if (own === undefined) {
-      if (change.type === 'released') seated?.freed();
-      else if (change.type === 'claimed') seated?.written([]);
+      if (change.type !== 'lost') seated?.freed(change.type === 'released');
     } else if (change.type === 'claimed' ? change.epoch > own : change.epoch === own) {
       this.#epochs.delete(projectId);
       if (change.type !== 'released') seated?.moved();
@@ -181,7 +180,6 @@ export class Tabs {
       // The other tab takes it all the same; what could not be saved is still on this page.
       console.warn('Not everything was saved before the project moved to another tab.', error);
     }
-    this.#epochs.delete(projectId);
     await this.#store.releaseProject(projectId);
     this.#tell({ type: 'given', ask });
   }

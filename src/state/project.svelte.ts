@@ -124,7 +124,11 @@ export class OpenProject {
   /** Makes an edit. Fields that do not change are dropped; an edit of nothing is no edit. */
   edit(edit: ProjectEdit): void {
     const keys = changedKeys(this.#project, edit);
-    if (keys.length === 0 || !this.canEdit) return;
+    if (keys.length === 0) return;
+    if (!this.canEdit) {
+      this.seat.late(pick(edit, keys));
+      return;
+    }
     const step: Step = { keys, before: pick(this.#project, keys), after: pick(edit, keys) };
     this.#past = [...this.#past.slice(1 - KEPT_STEPS), step];
     this.#future = [];

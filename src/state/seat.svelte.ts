@@ -109,6 +109,11 @@ export class Seat {
     return true;
   }
 
+  /** An edit that was under way when the project moved: a name half typed. Where nothing moved there is none. */
+  late(edit: ProjectEdit): void {
+    if (this.#place === 'moved') this.#unsaved = { ...this.#unsaved, ...edit };
+  }
+
   /** Makes the edits that came too late once more, on the project as it is now. They can be undone. */
   putIn(): void {
     const unsaved = this.#unsaved;
@@ -166,8 +171,8 @@ export class Seat {
     },
     moved: () => this.#moved(),
     written: (tables) => this.#hear(tables),
-    freed: () => {
-      this.#free = true;
+    freed: (free) => {
+      this.#free = free;
       this.#hear([]);
     },
     run: (begins, events) => {

@@ -1,0 +1,198 @@
+/** Several tabs on one project, in the built studio: who writes, who looks on, and what a tab that was frozen may do. */
+import axe from 'axe-core';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openStudio } from '../support/studio';
+import type { Opened } from '../support/studio';
+
+const READING = 'open for editing in another tab';
+const MOVED = 'moved to another tab';
+const SOON = { timeout: 20_000 };
+
+let studio: Opened;
+/** Of the project made first, without its stage. */
+let project: string;
+
+beforeAll(async () => {
+  studio = await openStudio({ path: '#/new/penguins' });
+  const { page } = studio;
+  await page
+    .getByRole('button', { name: 'Train again' })
+    .or(longer(page))
+    .first()
+    .waitFor({ timeout: 120_000 });
+  project = page.url().replace(/\/[a-z]+$/, '');
+}, 180_000);
+
+afterAll(async () => {
+  await studio.close();
+});
+
+function longer(page: Page) {
+  return page.getByRole('button', { name: 'Train longer' });
+}
+
+async function opened(stage: string): Promise<Page> {
+  const page = await studio.context.newPage();
+  await page.goto(`${project}/${stage}`);
+  await page.locator('h1').first().waitFor();
+  return page;
+}
+
+const banner = (page: Page, text: string) =>
+  page.getByRole('region', { name: 'This project in several tabs' }).getByText(text);
+const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true });
+
+async function rename(page: Page, name: string): Promise<void> {
+  await page.locator('header').getByTitle('Press F2 or double-click to rename').dblclick();
+  await page.keyboard.type(name);
+  await page.keyboard.press('Enter');
+}
+
+async function named(page: Page, name: string): Promise<void> {
+  await page.locator('header').getByText(name, { exact: true }).waitFor(SOON);
+}
+
+/** The names of all projects, as they lie on disk. */
+function stored(page: Page): Promise<readonly string[]> {
+  return page.evaluate(
+    () =>
+      new Promise<string[]>((resolve, reject) => {
+        const opening = indexedDB.open('terrarium-core');
+        opening.onerror = () => reject(new Error('The database does not open.'));
+        opening.onsuccess = () => {
+          const all = opening.result.transaction('projects').objectStore('projects').getAll();
+          all.onsuccess = () => {
+            opening.result.close();
+            resolve(all.result.map(({ name }: { name: string }) => name).sort());
+          };
+        };
+      }),
+  );
+}
+
+async function findings(page: Page): Promise<readonly string[]> {
+  const session = await page.context().newCDPSession(page);
+  await session.send('Runtime.evaluate', { expression: axe.source });
+  const found = await page.evaluate(async () => {
+    const runner = Reflect.get(globalThis, 'axe') as typeof axe;
+    const { violations } = await runner.run();
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+  });
+  await session.detach();
+  return found;
+}
+
+it('a second tab on a project looks on, follows the first, and takes over when it is told to', async () => {
+  const { page: first } = studio;
+  const second = await opened('goal');
+  await banner(second, READING).waitFor(SOON);
+  // Everything can be looked at, nothing changed: 20 controls that edit, none of them alive.
+  const controls = second.locator('main fieldset:disabled input');
+  expect(await controls.count()).toBeGreaterThan(3);
+  for (const input of await controls.all()) expect(await input.isDisabled()).toBe(true);
+  expect(await findings(second)).toEqual([]);
+
+  await rename(first, 'Birds of the first tab');
+  await named(second, 'Birds of the first tab');
+
+  await button(second, 'Take over here').click();
+  await banner(first, MOVED).waitFor(SOON);
+  expect(await banner(second, READING).count()).toBe(0);
+  expect(await findings(first)).toEqual([]);
+  await rename(second, 'Birds of the second tab');
+  await named(first, 'Birds of the second tab');
+
+  await button(first, 'Take it back').click();
+  await banner(second, MOVED).waitFor(SOON);
+  await rename(first, 'Birds of both');
+  for (const page of [first, second]) await named(page, 'Birds of both');
+  expect(await stored(first)).toEqual(['Birds of both']);
+  await second.close();
+});
+
+it('a reload has its own project back without a question, and a tab that is closed leaves it free', async () => {
+  const { page: first } = studio;
+  const second = await opened('train');
+  await banner(second, READING).waitFor(SOON);
+  await first.reload();
+  await named(first, 'Birds of both');
+  await button(first, 'Train again').or(longer(first)).first().waitFor(SOON);
+  expect(await banner(first, READING).count()).toBe(0);
+  await first.goto(`${studio.url}#/`);
+  await banner(second, 'has let go').waitFor(SOON);
+  await button(second, 'Edit here').click();
+  await expect.poll(() => banner(second, 'let go').count(), SOON).toBe(0);
+  await second.close();
+  await first.goto(`${project}/train`);
+  await named(first, 'Birds of both');
+  expect(await banner(first, READING).count()).toBe(0);
+});
+
+it('a tab that was frozen while its project moved writes nothing when it wakes, and keeps what it had', async () => {
+  const { page: first, context } = studio;
+  const second = await opened('train');
+  await banner(second, READING).waitFor(SOON);
+  // A name half typed; the tab is frozen before Enter.
+  await first.locator('header').getByTitle('Press F2 or double-click to rename').dblclick();
+  await first.keyboard.type('Birds of the frozen tab');
+  const session = await context.newCDPSession(first);
+  await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+  await button(second, 'Take over here').click();
+  await expect.poll(() => banner(second, READING).count(), SOON).toBe(0);
+  await rename(second, 'Birds of the thief');
+  await named(second, 'Birds of the thief');
+  await session.send('Page.setWebLifecycleState', { state: 'active' });
+  await first.keyboard.press('Enter');
+  await banner(first, MOVED).waitFor(SOON);
+  await banner(first, 'Not saved, because the project had moved: name').waitFor(SOON);
+  expect(await stored(first)).toEqual(['Birds of the thief']);
+  await named(first, 'Birds of the thief');
+  expect(await findings(first)).toEqual([]);
+  await button(first, 'Keep my changes as a copy').click();
+  await named(first, 'Birds of the frozen tab');
+  expect(await stored(first)).toEqual(['Birds of the frozen tab', 'Birds of the thief']);
+  await second.close();
+  await first.goto(`${project}/train`);
+  await named(first, 'Birds of the thief');
+});
+
+/** The step that the progress line names; 0 where there is none. */
+async function stepShown(page: Page): Promise<number> {
+  const text = (await page.textContent('main')) ?? '';
+  return Number(/steps\s*([\d,]+) of/.exec(text)?.[1]?.replaceAll(',', '') ?? 0);
+}
+
+it('a run moves with its project: seen in both tabs, saved in the one, resumed in the other', async () => {
+  const { page: first } = studio;
+  const second = await opened('train');
+  await button(first, 'Change for the next run').click();
+  const epochs = first.getByRole('dialog').getByLabel('Epochs', { exact: false }).first();
+  await epochs.fill('10000');
+  await epochs.press('Tab');
+  await button(first, 'Done').click();
+  await button(first, 'Train again').or(longer(first)).first().click();
+  await expect.poll(() => stepShown(first), { timeout: 60_000 }).toBeGreaterThan(20);
+  const seen = await stepShown(second);
+  await expect.poll(() => stepShown(second), SOON).toBeGreaterThan(seen + 20);
+  const before = await stepShown(second);
+  await button(second, 'Take over here').click();
+  const notice = second.getByText(/was interrupted at step/);
+  await notice.waitFor({ timeout: 30_000 });
+  const kept = Number(
+    /at step ([\d,]+) of/.exec((await notice.textContent()) ?? '')?.[1]?.replaceAll(',', ''),
+  );
+  expect(kept).toBeGreaterThanOrEqual(before);
+  await banner(first, MOVED).waitFor(SOON);
+  await expect.poll(() => stepShown(first), SOON).toBe(0);
+  await first.getByText('interrupted', { exact: true }).first().waitFor(SOON);
+
+  await button(second, 'Resume it').click();
+  await expect.poll(() => stepShown(second), { timeout: 60_000 }).toBeGreaterThan(kept);
+  await expect.poll(() => stepShown(first), SOON).toBeGreaterThan(kept);
+  await button(second, 'Stop and keep best').click();
+  await expect.poll(() => stepShown(second), { timeout: 60_000 }).toBe(0);
+  await expect.poll(() => first.getByText('interrupted', { exact: true }).count(), SOON).toBe(0);
+  expect(studio.complaints).toEqual([]);
+  await second.close();
+});
