@@ -15,7 +15,7 @@ export function openTrainStore(port: MessagePort): TrainStore {
     getFeatures,
     getSetting,
     setSetting,
-    putFeatures: (key, bytes) => remote.putFeatures(key, Comlink.transfer(bytes, [bytes])),
+    putFeatures: (key, bytes, of) => remote.putFeatures(key, Comlink.transfer(bytes, [bytes]), of),
     putCheckpoint: (checkpoint, state, best) =>
       remote.putCheckpoint(
         checkpoint,

@@ -128,14 +128,15 @@ export function createDataApi(host: DataHost): DataApi {
       datasets = new DatasetCache(store);
       preparations = new Preparations(datasets);
     },
-    importTable(callId, file, source, onProgress) {
-      return imported(callId, { source, bytes: file.size }, async (store, onStop) => {
+    importTable(callId, file, { into, ...source }, onProgress) {
+      const start = { source, bytes: file.size, ...intoOf(into) };
+      return imported(callId, start, async (store, onStop) => {
         const table = await withParser(onStop, 'table', (api) => api.parseTable(file, onProgress));
         return keepTable(store, table, tableName(source.name), source, onProgress);
       });
     },
-    importEmbedded(callId, name, onProgress) {
-      const start = { source: { kind: 'embedded', name }, bytes: null } as const;
+    importEmbedded(callId, name, onProgress, into) {
+      const start = { source: { kind: 'embedded', name }, bytes: null, ...intoOf(into) } as const;
       return imported(callId, start, async (store, onStop) => {
         onProgress({ label: 'Loading the sample' });
         const header = await readHeader(host.readStatic, name);
@@ -162,7 +163,11 @@ export function createDataApi(host: DataHost): DataApi {
     surveyPictures: (callId, source, onProgress) =>
       parsed(callId, 'picture', (api) => surveyPictures(source, api, onProgress)),
     importPictures(callId, source, options, onProgress) {
-      const start = { source: sourceOf(source, options.name), bytes: null };
+      const start = {
+        source: sourceOf(source, options.name),
+        bytes: null,
+        ...intoOf(options.into),
+      };
       return imported(callId, start, (store, onStop) =>
         withParser(onStop, 'picture', async (parser) => {
           const intake = { store, parser, base: await baseOf(options.addTo), onStop };
@@ -233,6 +238,11 @@ function inTime(api: FileParser): FileParser {
     measurePicture: (picture) => soon(api.measurePicture(picture)),
     decodePicture: (picture, spec) => soon(api.decodePicture(picture, spec)),
   };
+}
+
+/** The locked project that an import goes into, where it goes into one. */
+function intoOf(into: Id | undefined): { readonly into?: Id } {
+  return into === undefined ? {} : { into };
 }
 
 /** A file's name without its folder and ending. */

@@ -83,6 +83,8 @@ export interface PictureOptions {
   readonly unlabelled: string | null;
   /** The pictures of this dataset come first and decide size, channels and fit: the answer is its next version. */
   readonly addTo?: string;
+  /** An open locked project: nothing of the pictures touches the disk in the open. */
+  readonly into?: string;
 }
 
 export interface PictureSurvey {

@@ -122,8 +122,8 @@ export interface PretrainedStoreApi {
   getPretrainedFile(id: Id): Promise<ArrayBuffer>;
   listPretrained(): Promise<readonly PretrainedModel[]>;
   erasePretrained(id: Id): Promise<void>;
-  /** What a frozen body answered to a dataset's rows, kept for the next run; may be gone at any time. */
-  putFeatures(key: string, features: ArrayBuffer): Promise<void>;
+  /** What a frozen body answered to a dataset's rows, kept for the next run; may be gone at any time. Those of data that only a locked project has are never kept. */
+  putFeatures(key: string, features: ArrayBuffer, datasetId?: Id): Promise<void>;
   getFeatures(key: string): Promise<ArrayBuffer | null>;
 }
 

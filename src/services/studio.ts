@@ -52,6 +52,9 @@ import type { ProfileHandle } from './profile';
 import { runConfig } from './run-config';
 import { resumeRun, startRun } from './runs';
 import type { FinishedRun, RunHandle, RunListener } from './runs';
+import { Tabs } from './tabs';
+import type { TabsOptions } from './tabs';
+import { leaveTurn } from './turn';
 import { Workers } from './workers';
 import type { WorkerSet } from './workers';
 
@@ -65,6 +68,8 @@ export interface NewProject {
   readonly gates?: readonly Gate[];
   readonly seed?: number;
   readonly temporary?: boolean;
+  /** An open and empty lock that it is made for; the data was imported into it. */
+  readonly into?: Id;
 }
 
 export interface AnsweredTable {
@@ -78,10 +83,26 @@ export interface AnsweredTable {
 export class Studio {
   readonly workers: WorkerSet;
   readonly device: Device;
+  readonly #openTabs: () => Tabs;
+  #tabs: Tabs | null = null;
+  /** The graph opened last: the name that its reader knows, and the one that the worker knows now. */
+  #shown: {
+    readonly id: string;
+    readonly now: string;
+    readonly after: GraphSource;
+    readonly before: GraphSource | null;
+  } | null = null;
 
-  constructor(workers: WorkerSet = new Workers()) {
+  constructor(workers: WorkerSet = new Workers(), tabs?: TabsOptions) {
     this.workers = workers;
     this.device = new Device(workers);
+    this.#openTabs = () => new Tabs(workers.store, tabs);
+  }
+
+  /** This page among the studio's other tabs. */
+  get tabs(): Tabs {
+    this.#tabs ??= this.#openTabs();
+    return this.#tabs;
   }
 
   get store(): Async<StoreApi> {
@@ -108,7 +129,7 @@ export class Studio {
   importTable(
     callId: string,
     file: Blob,
-    source: { readonly name: string; readonly kind: 'file' | 'paste' },
+    source: Parameters<DataApi['importTable']>[2],
     onProgress: OnProgress,
   ): Promise<ImportResult> {
     return this.workers.data.importTable(callId, file, source, onProgress);
@@ -118,8 +139,9 @@ export class Studio {
     callId: string,
     name: Parameters<DataApi['importEmbedded']>[1],
     onProgress: OnProgress,
+    into?: Id,
   ): Promise<ImportResult> {
-    return this.workers.data.importEmbedded(callId, name, onProgress);
+    return this.workers.data.importEmbedded(callId, name, onProgress, into);
   }
 
   /** A project on a dataset, with target, architecture and training chosen by the data where they are not given. */
@@ -128,7 +150,7 @@ export class Studio {
     const dataset = await store.getDataset(wanted.datasetId);
     const { target, task } = await this.#goal(wanted, data);
     const seed = wanted.seed ?? DEFAULT_SEED;
-    return store.createProject({
+    const draft = {
       name: wanted.name,
       temporary: wanted.temporary ?? false,
       starter: wanted.starter ?? null,
@@ -141,8 +163,9 @@ export class Studio {
       blueprint: defaultBlueprint(dataset),
       training: defaultTraining(dataset, task),
       seed,
-      executor: 'auto',
-    });
+      executor: 'auto' as const,
+    };
+    return store.createProject(draft, wanted.into);
   }
 
   async #goal(
@@ -196,6 +219,11 @@ export class Studio {
 
   resumeRun(runId: Id, listener: RunListener): Promise<RunHandle> {
     return resumeRun(this.workers, this.device, runId, listener);
+  }
+
+  /** Ends what trains for the project because it moves to another tab, `saving` a checkpoint first. */
+  leaveRun(projectId: Id, saving: boolean): Promise<void> {
+    return leaveTurn(this.workers, projectId, saving);
   }
 
   /** Times the kernels of so many steps of the project's training, without a run. */
@@ -362,12 +390,24 @@ export class Studio {
   }
 
   /** A graph, or the difference of two, laid out to be drawn. */
-  openGraph(after: GraphSource, before: GraphSource | null): Promise<GraphPicture> {
-    return this.workers.infer.openGraph(after, before);
+  async openGraph(after: GraphSource, before: GraphSource | null): Promise<GraphPicture> {
+    const picture = await this.workers.infer.openGraph(after, before);
+    this.#shown = { id: picture.id, now: picture.id, after, before };
+    return picture;
   }
 
-  graphNode(pictureId: string, node: number): Promise<NodeDetails> {
-    return this.workers.infer.graphNode(pictureId, node);
+  /** A picture whose worker was ended meanwhile is laid out again: nodes keep their numbers. */
+  async graphNode(pictureId: string, node: number): Promise<NodeDetails> {
+    const { infer } = this.workers;
+    const shown = this.#shown?.id === pictureId ? this.#shown : null;
+    try {
+      return await infer.graphNode(shown?.now ?? pictureId, node);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'viewer/closed' || !shown) throw error;
+      const { id } = await infer.openGraph(shown.after, shown.before);
+      this.#shown = { ...shown, now: id };
+      return infer.graphNode(id, node);
+    }
   }
 
   /** One HTML page that runs the model anywhere. */
@@ -395,6 +435,12 @@ export class Studio {
     const table = await data.readForPrediction(callId, file, recipe, onProgress);
     const csv = await infer.predictTable(callId, bytes, recipe, table, onProgress);
     return { csv, rows: table.rows.length, findings: table.findings };
+  }
+
+  /** Closes a locked project: its key goes, and with it whatever workers keep in memory to be quick. */
+  async lockVault(projectId: Id): Promise<void> {
+    await this.workers.store.closeVault(projectId);
+    this.workers.forgetData();
   }
 
   /** Cancels a long call wherever it runs. */

@@ -4,6 +4,7 @@
  */
 import { Device } from './device.svelte';
 import { Imports } from './imports.svelte';
+import type { LiveRun } from './live-run.svelte';
 import { Offline } from './offline.svelte';
 import { OpenProject } from './project.svelte';
 import { Pictures } from './pictures.svelte';
@@ -46,7 +47,7 @@ export class App {
     this.imports = new Imports(() => this.studio());
     this.pictures = new Pictures(
       () => this.studio(),
-      () => this.imports.into,
+      () => this.imports.into ?? this.#lockedHere(),
     );
     this.projects = new Projects(() => this.studio(), this.toasts);
     this.vaults = new Vaults(() => this.studio(), {
@@ -92,6 +93,12 @@ export class App {
   /** A project of this tab trains, the open one or one that was left. */
   get training(): boolean {
     return [this.#project, ...this.#working].some((project) => project?.training.busy === true);
+  }
+
+  /** The run that trains in this tab, of whatever project. */
+  get liveRun(): LiveRun | null {
+    const busy = [this.#project, ...this.#working].find((project) => project?.training.busy);
+    return busy?.runs.live ?? null;
   }
 
   present(on: boolean): void {
@@ -144,6 +151,12 @@ export class App {
     } catch (error) {
       this.toasts.fail(error);
     }
+  }
+
+  /** More pictures for a locked project stay inside its lock. */
+  #lockedHere(): string | null {
+    const id = this.#project?.current.id;
+    return id !== undefined && this.vaults.isOpen(id) ? id : null;
   }
 
   #opened(id: string): readonly OpenProject[] {

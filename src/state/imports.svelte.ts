@@ -2,6 +2,7 @@
  * The ways in: a starter, a person's own table, a project file. Each reads in a worker, shows the step it is at, can be
  * cancelled, and ends with a project on screen.
  */
+import { AppError } from '../core/errors';
 import type { ImportResult, Progress } from '../protocol/api';
 import type { DatasetManifest, Id, Project } from '../protocol/entities';
 import { pacedTraining, pretrainedBlueprint } from '../services/pretrained';
@@ -18,6 +19,8 @@ export class Imports {
   );
   #temporary = $state(false);
   #callId: string | null = null;
+  /** An open lock with nothing in it: what is brought next goes there. */
+  into = $state<Id | null>(null);
 
   constructor(studio: () => Promise<Studio>) {
     this.#studio = studio;
@@ -47,6 +50,10 @@ export class Imports {
     this.#temporary = on;
   }
 
+  get #goesInto(): Id | undefined {
+    return this.into ?? undefined;
+  }
+
   dismissError(): void {
     this.#error = null;
   }
@@ -58,13 +65,15 @@ export class Imports {
   /** A project on embedded data. `steps` are the words for what is under way. */
   starter(starter: Starter, name: string, steps: ImportSteps): Promise<Project | null> {
     return this.#make(steps, async (studio, callId, say) => {
-      const { dataset } = await studio.importEmbedded(callId, starter, say);
+      const into = this.#goesInto;
+      const { dataset } = await studio.importEmbedded(callId, starter, say, into);
       say({ label: steps.preparing });
       const project = await studio.createProject({
         name,
         datasetId: dataset.id,
         starter,
         temporary: this.#temporary,
+        ...intoOf(into),
       });
       return startFromBody(studio, project, dataset.manifest);
     });
@@ -76,7 +85,8 @@ export class Imports {
     steps: ImportSteps,
   ): Promise<Project | null> {
     return this.#make(steps, async (studio, callId, say) => {
-      const result = await studio.importTable(callId, file, source, say);
+      const into = this.#goesInto;
+      const result = await studio.importTable(callId, file, { ...source, ...intoOf(into) }, say);
       this.#understood = { datasetId: result.dataset.id, words: result.understood };
       say({ label: steps.preparing });
       const name = source.name.replace(/\.[^.]+$/, '');
@@ -84,6 +94,7 @@ export class Imports {
         name,
         datasetId: result.dataset.id,
         temporary: this.#temporary,
+        ...intoOf(into),
       });
     });
   }
@@ -97,6 +108,7 @@ export class Imports {
         name: manifest.name,
         datasetId: id,
         temporary: this.#temporary,
+        ...intoOf(this.#goesInto),
       });
       return startFromBody(studio, project, manifest);
     });
@@ -104,7 +116,10 @@ export class Imports {
 
   /** A `.terrarium` file. */
   projectFile(file: Blob, steps: ImportSteps): Promise<Project | null> {
-    return this.#make(steps, ({ store }) => store.importProject(file));
+    return this.#make(steps, ({ store }) => {
+      if (this.into !== null) throw noFileInto();
+      return store.importProject(file);
+    });
   }
 
   cancel(): void {
@@ -132,7 +147,9 @@ export class Imports {
       const project = await work(studio, callId, (progress) => {
         if (this.#callId === callId) this.#progress = progress;
       });
-      return this.#callId === callId ? project : null;
+      if (this.#callId !== callId) return null;
+      this.into = null;
+      return project;
     } catch (error) {
       if (this.#callId === callId) this.#error = error;
       return null;
@@ -143,6 +160,13 @@ export class Imports {
       }
     }
   }
+}
+
+function noFileInto(): AppError {
+  return new AppError(
+    'vault/no-project-file',
+    'A project file opens in the open, not inside a lock. Open it first, then put a lock on it.',
+  );
 }
 
 /** Coloured pictures from this side on are what the embedded body was taught with. */
@@ -166,6 +190,10 @@ async function startFromBody(
     blueprint: pretrainedBlueprint(source, summary, manifest),
     training: pacedTraining(training, 'head'),
   });
+}
+
+function intoOf(into: Id | undefined): { readonly into?: Id } {
+  return into === undefined ? {} : { into };
 }
 
 export interface ImportSteps {

@@ -13,14 +13,17 @@ import type { Studio } from './studio';
 
 export class Pictures {
   readonly #studio: () => Promise<Studio>;
+  readonly #into: () => string | null;
   #progress = $state.raw<Progress | null>(null);
   #error = $state.raw<unknown>(null);
   #survey = $state.raw<PictureSurvey | null>(null);
   #source: PictureSource | null = null;
   #callId: string | null = null;
 
-  constructor(studio: () => Promise<Studio>) {
+  /** @param into the open lock that the next pictures go into */
+  constructor(studio: () => Promise<Studio>, into: () => string | null = () => null) {
     this.#studio = studio;
+    this.#into = into;
   }
 
   /** The step under way, or null. */
@@ -70,7 +73,9 @@ export class Pictures {
   ): Promise<ImportResult | null> {
     let result: ImportResult | null = null;
     await this.#call(label, async (studio, callId, say) => {
-      result = await studio.data.importPictures(callId, source, options, say);
+      const into = options.into ?? this.#into();
+      const placed = into === null ? options : { ...options, into };
+      result = await studio.data.importPictures(callId, source, placed, say);
     });
     return result;
   }

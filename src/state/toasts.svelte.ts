@@ -26,6 +26,11 @@ export class Toasts {
     return this.#add({ id: this.#next++, text, action, tone: 'bad' }, false);
   }
 
+  /** A project was locked: some may name what is in it. */
+  clear(): void {
+    this.#list = [];
+  }
+
   dismiss(id: number): void {
     this.#list = this.#list.filter((toast) => toast.id !== id);
   }

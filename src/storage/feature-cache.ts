@@ -23,8 +23,10 @@ export function featureMethods(
     );
 
   return {
-    async putFeatures(key, bytes) {
+    async putFeatures(key, bytes, datasetId) {
       context.assertWritable();
+      // They say much about the rows: what lies here is in the open.
+      if (datasetId !== undefined && !(await context.core.datasets.get(datasetId))) return;
       const size = bytes.byteLength;
       if (size > Math.min(room, FEATURES_BYTES)) return;
       await inOne(async () => {

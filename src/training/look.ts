@@ -47,7 +47,7 @@ export async function answersOfBody(looking: Looking): Promise<FeatureTable | nu
     onProgress,
   });
   try {
-    await store.putFeatures(key, packFeatures(table));
+    await store.putFeatures(key, packFeatures(table), request.config.datasetId);
   } catch (error) {
     // A full disk costs the next run a look; this one has what it needs.
     console.warn('The answers of the frozen part could not be kept.', error);

@@ -16,6 +16,7 @@ import { pictures } from './en-pictures';
 import { pretrained } from './en-pretrained';
 import { profile } from './en-profile';
 import { rescue } from './en-rescue';
+import { runTrouble } from './en-run-trouble';
 import { settings } from './en-settings';
 import { storage } from './en-storage';
 import { shell } from './en-shell';
@@ -40,6 +41,7 @@ export const en = {
   pretrained,
   profile,
   rescue,
+  runTrouble,
   train,
   evaluate,
   tryOut,
