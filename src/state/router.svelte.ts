@@ -24,6 +24,7 @@ export type Route =
   | { readonly screen: 'settings' }
   | { readonly screen: 'storage' }
   | { readonly screen: 'job' }
+  | { readonly screen: 'drill' }
   | { readonly screen: 'new'; readonly starter: Starter }
   | { readonly screen: 'new'; readonly way: Way }
   | { readonly screen: Stage | 'graph'; readonly projectId: string }
@@ -38,7 +39,10 @@ export function parseHash(hash: string): Route {
   const [first, second, third, ...rest] = path.split('/');
   if (rest.length > 0) return { screen: 'unknown' };
   if (!first) return { screen: 'home' };
-  if ((first === 'settings' || first === 'storage' || first === 'job') && !second)
+  if (
+    (first === 'settings' || first === 'storage' || first === 'job' || first === 'drill') &&
+    !second
+  )
     return { screen: first };
   if (first === 'new' && !third) {
     const starter = STARTERS.find((one) => one === second);

@@ -3,6 +3,7 @@ import type {
   BlueprintConfig,
   Run,
   RunConfig,
+  RunIncident,
   TaskType,
   Project,
 } from '../../../protocol/entities';
@@ -69,6 +70,30 @@ export function settingWords(config: RunConfig, key: SettingKey): string {
     }
     default:
       return plain(value);
+  }
+}
+
+/** What befell a run, in words; nothing where it only says that what was told before is over. */
+export function incidentWords(incident: RunIncident): readonly string[] {
+  const words = m.runTrouble.incident;
+  const step = integer(incident.step);
+  switch (incident.kind) {
+    case 'device-lost':
+      return [words.deviceLost(step)];
+    case 'worker-died':
+      return [words.workerDied(step)];
+    case 'resumed': {
+      const { exact, before, planId } = incident;
+      return [exact ? words.resumed(step) : words.other(step, before.planId, planId)];
+    }
+    case 'moved':
+      return [words.moved];
+    case 'divided':
+      return [words.divided(step, integer(incident.rows))];
+    case 'disk-full':
+      return [words.diskFull(step)];
+    case 'room-again':
+      return [];
   }
 }
 
