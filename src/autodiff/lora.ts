@@ -293,6 +293,9 @@ function isSettings(value: unknown): value is Settings & { readonly weights: rea
   const { rank, alpha, dropout, weights } = value as Partial<Record<string, unknown>>;
   const isRank = Number.isSafeInteger(rank) && Number(rank) > 0 && Number(rank) <= MOST_RANK;
   const isShare = typeof dropout === 'number' && dropout >= 0 && dropout < 1;
-  const names = Array.isArray(weights) && weights.every((name) => typeof name === 'string');
+  const names =
+    Array.isArray(weights) &&
+    weights.every((name) => typeof name === 'string') &&
+    new Set(weights).size === weights.length;
   return isRank && isShare && Number.isFinite(alpha) && names;
 }

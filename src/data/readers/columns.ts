@@ -85,6 +85,12 @@ export class ColumnBuilder {
 
   push(cell: string): void {
     const text = trimmed(cell);
+    if (text === '') {
+      this.#missing++;
+      if (this.#guess === 'text') this.#codes.push(-1);
+      else if (this.#allows(this.#guess)) this.#numbers.push(Number.NaN);
+      return;
+    }
     if (this.#guess === 'text') {
       const missing = isMissing(text);
       if (missing) this.#missing++;

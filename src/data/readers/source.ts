@@ -25,6 +25,22 @@ const MAGIC: readonly (readonly [readonly number[], string])[] = [
   [[0x89, 0x50, 0x4e, 0x47], 'a picture; choose a table saved as CSV'],
   [[0xff, 0xd8, 0xff], 'a picture; choose a table saved as CSV'],
   [[0x53, 0x51, 0x4c, 0x69, 0x74, 0x65], 'a database file; export the table as CSV'],
+  [[0x80, 0x02], 'a Python pickle, a program that runs when it is opened; save the table as CSV'],
+  [[0x80, 0x03], 'a Python pickle, a program that runs when it is opened; save the table as CSV'],
+  [[0x80, 0x04], 'a Python pickle, a program that runs when it is opened; save the table as CSV'],
+  [[0x80, 0x05], 'a Python pickle, a program that runs when it is opened; save the table as CSV'],
+  [[0x89, 0x48, 0x44, 0x46], 'an HDF5 file; export the table as CSV'],
+  [[0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59], 'a NumPy array; save it as CSV'],
+  [[0x41, 0x52, 0x52, 0x4f, 0x57, 0x31], 'an Arrow file; export it as CSV'],
+  [[0x46, 0x45, 0x41, 0x31], 'a Feather file; export it as CSV'],
+  [[0x4f, 0x62, 0x6a, 0x01], 'an Avro file; export it as CSV'],
+  [[0x52, 0x44, 0x58], 'an R data file; write the table with write.csv'],
+  [[0x42, 0x5a, 0x68], 'a bzip2 file; unpack it first'],
+  [[0xfd, 0x37, 0x7a, 0x58, 0x5a], 'an xz file; unpack it first'],
+  [[0x28, 0xb5, 0x2f, 0xfd], 'a zstd file; unpack it first'],
+  [[0x37, 0x7a, 0xbc, 0xaf], 'a 7z file; unpack it first'],
+  [[0x47, 0x49, 0x46, 0x38], 'a picture; choose a table saved as CSV'],
+  [[0x7f, 0x45, 0x4c, 0x46], 'a program; choose a table saved as CSV'],
 ];
 
 /** Reads the start of the file and names its encoding, or throws saying what the file is instead. */

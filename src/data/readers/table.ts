@@ -58,9 +58,14 @@ export async function parseTable(
       const most = Math.floor(limits.cells / columns.length);
       let read = 0;
       let text = 0;
+      let given = 0;
       rows = await streamRows(file, encoding, dialect, limits, onProgress, (cells, line) => {
         if (++read > most) throw tooManyCellsInAll(line, most, columns.length);
         if (cells.length < columns.length) short++;
+        given += cells.length;
+        if (read * columns.length > limits.padding && read * columns.length > 5 * given) {
+          throw tooShort(line, columns.length, Math.round(given / read));
+        }
         for (let index = 0; index < columns.length; index++) {
           const column = columns[index];
           if (column === undefined) continue;
@@ -220,6 +225,14 @@ function tooManyCellsInAll(line: number, most: number, columns: number): AppErro
     'data/too-many-rows',
     `Line ${line}: a table with ${columns} columns can have ${most} rows here, because all of it is held in memory. Leave out columns, or take a sample of the rows.`,
     { line, limit: most, columns },
+  );
+}
+
+function tooShort(line: number, columns: number, mean: number): AppError {
+  return new AppError(
+    'data/short-rows',
+    `Up to line ${line} the header has ${columns} columns and the rows ${mean} cells on average. Check that all rows are written with the same delimiter as the header.`,
+    { line, columns, mean },
   );
 }
 
