@@ -137,6 +137,7 @@ export class Workers {
     const told = [
       this.#data.alive ? this.data.cancel(callId) : undefined,
       this.#infer.alive ? this.infer.cancel(callId) : undefined,
+      this.#store.alive ? this.store.cancelArchive(callId) : undefined,
     ];
     await Promise.all(told);
   }

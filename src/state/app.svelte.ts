@@ -2,6 +2,7 @@
  * The page's state as a whole: one object that the shell makes and every screen reaches by context. The services are
  * loaded at the first question to them, so that the first paint waits for no engine, no store and no worker.
  */
+import { Backups } from './backups.svelte';
 import { Device } from './device.svelte';
 import { Imports } from './imports.svelte';
 import type { LiveRun } from './live-run.svelte';
@@ -12,6 +13,7 @@ import { Projects } from './projects.svelte';
 import { Rescue } from './rescue.svelte';
 import { Router } from './router.svelte';
 import type { Studio } from './studio';
+import { Saving } from './saving.svelte';
 import { Theme } from './theme.svelte';
 import { Toasts } from './toasts.svelte';
 import { Vaults, closedDoor } from './vaults.svelte';
@@ -26,6 +28,8 @@ export class App {
   readonly projects: Projects;
   readonly imports: Imports;
   readonly pictures: Pictures;
+  readonly saving: Saving;
+  readonly backups: Backups;
   readonly vaults: Vaults;
   readonly #load: () => Promise<Studio>;
   #studio: Promise<Studio> | null = null;
@@ -50,6 +54,11 @@ export class App {
       () => this.imports.into ?? this.#lockedHere(),
     );
     this.projects = new Projects(() => this.studio(), this.toasts);
+    this.backups = new Backups(() => this.studio(), this.toasts);
+    this.saving = new Saving(
+      () => this.studio(),
+      () => void this.backups.load(),
+    );
     this.vaults = new Vaults(() => this.studio(), {
       trains: (id) => this.#opened(id).some(({ training }) => training.busy),
       leave: (id) => this.#shut(id),

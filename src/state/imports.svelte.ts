@@ -4,6 +4,7 @@
  */
 import { AppError } from '../core/errors';
 import type { ImportResult, Progress } from '../protocol/api';
+import type { ArchiveSummary, Imported } from '../protocol/backup';
 import type { DatasetManifest, Id, Project } from '../protocol/entities';
 import { pacedTraining, pretrainedBlueprint } from '../services/pretrained';
 import { BACKBONE } from './pretrained.svelte';
@@ -19,11 +20,18 @@ export class Imports {
   );
   #temporary = $state(false);
   #callId: string | null = null;
+  #archive = $state.raw<{ readonly file: Blob; readonly summary: ArchiveSummary } | null>(null);
+  #opened: Imported | null = null;
   /** An open lock with nothing in it: what is brought next goes there. */
   into = $state<Id | null>(null);
 
   constructor(studio: () => Promise<Studio>) {
     this.#studio = studio;
+  }
+
+  /** A file with many projects that waits for a choice. */
+  get archive(): ArchiveSummary | null {
+    return this.#archive?.summary ?? null;
   }
 
   /** The step under way, or null. */
@@ -116,10 +124,39 @@ export class Imports {
 
   /** A `.terrarium` file. */
   projectFile(file: Blob, steps: ImportSteps): Promise<Project | null> {
-    return this.#make(steps, ({ store }) => {
+    return this.#make(steps, async ({ store }, callId, say) => {
       if (this.into !== null) throw noFileInto();
-      return store.importProject(file);
+      const summary = await store.readArchive(file);
+      if (summary.projects.length > 1) {
+        this.#archive = { file, summary };
+        return null;
+      }
+      this.#opened = await store.importArchive(callId, file, null, say);
+      return this.#opened.projects[0] ?? null;
     });
+  }
+
+  /** The projects of `archive` that were chosen; null for all of them with what else is in it. */
+  async openArchive(chosen: readonly Id[] | null, steps: ImportSteps): Promise<void> {
+    const archive = this.#archive;
+    if (!archive) return;
+    await this.#make(steps, async ({ store }, callId, say) => {
+      this.#opened = await store.importArchive(callId, archive.file, chosen, say);
+      return null;
+    });
+    if (this.#opened) this.#archive = null;
+  }
+
+  closeArchive(): void {
+    this.#archive = null;
+    this.cancel();
+  }
+
+  /** What the last project file brought; once. */
+  takeOpened(): Imported | null {
+    const opened = this.#opened;
+    this.#opened = null;
+    return opened;
   }
 
   cancel(): void {
@@ -135,7 +172,11 @@ export class Imports {
   /** Null when it was cancelled or failed; the failure is then in `error`. */
   async #make(
     steps: ImportSteps,
-    work: (studio: Studio, callId: string, say: (progress: Progress) => void) => Promise<Project>,
+    work: (
+      studio: Studio,
+      callId: string,
+      say: (progress: Progress) => void,
+    ) => Promise<Project | null>,
   ): Promise<Project | null> {
     if (this.#callId !== null) return null;
     const callId = crypto.randomUUID();

@@ -1,14 +1,14 @@
-/** Saves a project as a `.terrarium` file through the browser's own download, and says what is in it. */
+/** Files of the person's: saved through the browser's own download, or where they chose. */
 import type { App } from '../state/app.svelte';
 import type { Project } from '../protocol/entities';
 import { m } from './messages/m';
 
-/** Returns whether it was saved; a failure is said in a message. */
+/** Saves without a question, and says what is in the file. Returns whether it was saved; a failure is said. */
 export async function saveProject(app: App, project: Project, withData: boolean): Promise<boolean> {
   try {
-    const { store } = await app.studio();
-    const { file, contents } = await store.exportProject(project.id, { withData });
-    download(`${fileName(project.name)}.terrarium`, file);
+    const request = { projects: [project.id], withData, withTrash: false };
+    const { file, contents } = await app.saving.write(request, null);
+    if (file) download(`${fileName(project.name)}.terrarium`, file);
     app.toasts.say(m.home.exported(contents.join(', ')));
     return true;
   } catch (error) {

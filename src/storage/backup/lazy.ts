@@ -11,7 +11,8 @@ export function lazyFileMethods(context: StoreContext): FileMethods {
     exportArchive: async (...args) => (await methods()).exportArchive(...args),
     readArchive: async (file) => (await methods()).readArchive(file),
     importArchive: async (...args) => (await methods()).importArchive(...args),
-    cancelArchive: async (callId) => (await methods()).cancelArchive(callId),
+    // Nothing is under way in what was never loaded.
+    cancelArchive: async (callId) => (await loaded)?.cancelArchive(callId),
     backupStates: async () => (await methods()).backupStates(),
     exportProject: async (...args) => (await methods()).exportProject(...args),
     importProject: async (file) => (await methods()).importProject(file),

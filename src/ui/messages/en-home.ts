@@ -70,8 +70,7 @@ export const home = {
   deleteTitle: (name: string) => `Delete ${name}?`,
   deleteText: (runs: number, models: number, bytes: string) =>
     `With it go ${count(runs, 'run', 'runs')} and ${count(models, 'model', 'models')}, ${bytes} that nothing else uses. It stays in the Trash for 30 days.`,
-  exportData: 'Save as a file, with data',
-  exportPlain: 'Save as a file, without rows',
+  exportData: 'Save as a file…',
   exported: (contents: string) => `Saved. In the file: ${contents}.`,
   storedWhere: 'Projects are kept in this browser. Save one as a file to keep it elsewhere.',
   temporary: 'Temporary session',

@@ -2,6 +2,7 @@
  * Every string of the studio, in English: one catalogue out of one file an area, so that an area can be read and
  * translated by itself. Plain sentences; functions where a figure or a name stands inside.
  */
+import { backup } from './en-backup';
 import { charts } from './en-charts';
 import { common } from './en-common';
 import { compress } from './en-compress';
@@ -28,6 +29,7 @@ import { versions } from './en-versions';
 
 export const en = {
   common,
+  backup,
   charts,
   compress,
   shell,

@@ -2,6 +2,7 @@
 import type { App } from '../../../state/app.svelte';
 import { AppError } from '../../../core/errors';
 import type { Starter } from '../../../state/router.svelte';
+import { sayOpened } from '../../backup/opened';
 import { m } from '../../messages/m';
 import { arePictures, pictureSource } from '../../picture-files';
 import type { PictureFile } from '../../../protocol/api';
@@ -23,6 +24,7 @@ export async function openFile(app: App, file: File): Promise<void> {
   if (/\.terrarium$/i.test(name)) {
     const steps = { reading: m.home.opening(name), preparing: m.home.preparing };
     const project = await app.imports.projectFile(file, steps);
+    await sayOpened(app);
     if (project) app.router.go({ screen: 'data', projectId: project.id });
   } else if (/\.onnx$/i.test(name)) {
     app.imports.refuse(new AppError('import/model-file', m.home.onnx(name), { name }));
