@@ -3,6 +3,9 @@ import { AppError } from '../../core/errors';
 import type { GpuDevice, GpuFailure } from '../device';
 import type { DeviceMemory } from './device-memory';
 
+/** How long after its refusals a lost device may say so. */
+const LATE_MS = 1000;
+
 export interface ReadSource {
   readonly buffer: GPUBuffer;
   /** In bytes. */
@@ -35,6 +38,13 @@ function refused({ message, memory }: GpuFailure, cause?: unknown): AppError {
   );
 }
 
+/** A device that goes away refuses what is under way first and says that it is lost a moment later. */
+async function isLostByNow(gpu: GpuDevice): Promise<boolean> {
+  const moment = new Promise((resolve) => setTimeout(resolve, LATE_MS));
+  await Promise.race([gpu.device.lost, moment]);
+  return gpu.isLost();
+}
+
 /** Kept for the next reading; what is larger than all of this is made anew each time. */
 const MOST_KEPT = 4;
 const MOST_BYTES = 2 ** 22;
@@ -65,7 +75,7 @@ export class StagingPool {
       await staging.mapAsync(GPUMapMode.READ, 0, total);
     } catch (cause) {
       this.#memory.free(staging);
-      if (gpu.isLost()) throw deviceLost();
+      if (await isLostByNow(gpu)) throw deviceLost();
       const failure = gpu.failure();
       if (failure) throw refused(failure, cause);
       throw new AppError(
@@ -82,7 +92,7 @@ export class StagingPool {
     this.#give(staging);
     // What was computed after an error is not to be trusted, whatever it looks like.
     const failure = gpu.failure();
-    if (failure) throw refused(failure);
+    if (failure) throw (await isLostByNow(gpu)) ? deviceLost() : refused(failure);
     if (gpu.isLost()) throw deviceLost();
     return parts;
   }
