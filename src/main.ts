@@ -14,5 +14,8 @@ if (!isSecureContext) {
   mountApp(target);
   void startOffline();
   // Jobs drive the studio's own services through this hook; nothing of it loads on any other address.
-  if (location.hash === '#/job') (await import('./services/job')).installJobHook();
+  if (location.hash === '#/job') {
+    (await import('./services/job')).installJobHook();
+    (await import('./services/probe')).installProbeHook();
+  }
 }
