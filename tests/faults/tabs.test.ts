@@ -71,6 +71,37 @@ function stored(page: Page): Promise<readonly string[]> {
   );
 }
 
+interface StoredRun {
+  readonly status: string;
+  readonly active: boolean;
+  readonly models: number;
+}
+
+/** The runs by their numbers, and how many models each left. */
+function runs(page: Page): Promise<readonly StoredRun[]> {
+  return page.evaluate(async () => {
+    const rows = <T>(database: IDBDatabase, table: string) =>
+      new Promise<T[]>((resolve) => {
+        const all = database.transaction(table).objectStore(table).getAll();
+        all.onsuccess = () => resolve(all.result);
+      });
+    const database = await new Promise<IDBDatabase>((resolve) => {
+      const opening = indexedDB.open('terrarium-core');
+      opening.onsuccess = () => resolve(opening.result);
+    });
+    const found = await rows<{ id: string; number: number; status: string }>(database, 'runs');
+    const models = await rows<{ runId: string }>(database, 'models');
+    database.close();
+    return found
+      .sort((a, b) => a.number - b.number)
+      .map(({ id, status }) => ({
+        status,
+        active: ['preparing', 'running', 'paused'].includes(status),
+        models: models.filter(({ runId }) => runId === id).length,
+      }));
+  });
+}
+
 async function findings(page: Page): Promise<readonly string[]> {
   const session = await page.context().newCDPSession(page);
   await session.send('Runtime.evaluate', { expression: axe.source });
@@ -167,9 +198,16 @@ it('a run moves with its project: seen in both tabs, saved in the one, resumed i
   const { page: first } = studio;
   const second = await opened('train');
   await button(first, 'Change for the next run').click();
-  const epochs = first.getByRole('dialog').getByLabel('Epochs', { exact: false }).first();
-  await epochs.fill('10000');
-  await epochs.press('Tab');
+  // It ends when it is told to, and not before.
+  const settings = first.getByRole('dialog');
+  for (const [label, value] of [
+    ['Epochs', '10000'],
+    ['Early stop', '0'],
+  ] as const) {
+    const field = settings.getByLabel(label, { exact: false }).first();
+    await field.fill(value);
+    await field.press('Tab');
+  }
   await button(first, 'Done').click();
   await button(first, 'Train again').or(longer(first)).first().click();
   await expect.poll(() => stepShown(first), { timeout: 60_000 }).toBeGreaterThan(20);
@@ -190,9 +228,23 @@ it('a run moves with its project: seen in both tabs, saved in the one, resumed i
   await button(second, 'Resume it').click();
   await expect.poll(() => stepShown(second), { timeout: 60_000 }).toBeGreaterThan(kept);
   await expect.poll(() => stepShown(first), SOON).toBeGreaterThan(kept);
-  await button(second, 'Stop and keep best').click();
-  await expect.poll(() => stepShown(second), { timeout: 60_000 }).toBe(0);
-  await expect.poll(() => first.getByText('interrupted', { exact: true }).count(), SOON).toBe(0);
+  // And back, from a tab that cannot answer: what it trained since its last checkpoint is trained again.
+  const session = await studio.context.newCDPSession(second);
+  await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+  await button(first, 'Take it back').click();
+  await first.getByText(/was interrupted at step/).waitFor({ timeout: 30_000 });
+  await session.send('Page.setWebLifecycleState', { state: 'active' });
+  await banner(second, MOVED).waitFor(SOON);
+  await expect.poll(() => stepShown(second), SOON).toBe(0);
+  expect((await runs(first)).filter(({ active }) => active)).toEqual([]);
+  await button(first, 'Resume it').click();
+  await expect.poll(() => stepShown(first), { timeout: 60_000 }).toBeGreaterThan(kept);
+  await button(first, 'Stop and keep best').click();
+  await expect.poll(() => stepShown(first), { timeout: 60_000 }).toBe(0);
+  await expect.poll(() => second.getByText('interrupted', { exact: true }).count(), SOON).toBe(0);
+  // One run, ended once, with one model.
+  const ended = (await runs(first)).at(-1);
+  expect(ended).toMatchObject({ status: 'stopped', models: 1 });
   expect(studio.complaints).toEqual([]);
   await second.close();
 });
