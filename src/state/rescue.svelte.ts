@@ -35,6 +35,7 @@ type Task = 'save' | 'heal' | 'go-on';
 export class Rescue {
   readonly #studio: () => Promise<Studio>;
   #known = knownStore();
+  #acknowledged = false;
   #trouble = $state.raw<Trouble | null>(null);
   #busy = $state<Task | null>(null);
   #error = $state.raw<unknown>(null);
@@ -91,7 +92,8 @@ export class Rescue {
     const projects = live.length + trashed.length;
     const before = this.#known;
     const replaced = before !== null && before.incarnation !== incarnation && before.projects > 0;
-    const kind = loss ? (`${loss.kind}-lost` as const) : replaced ? 'all-lost' : null;
+    const lost = loss && !this.#acknowledged;
+    const kind = lost ? (`${loss.kind}-lost` as const) : replaced ? 'all-lost' : null;
     if (kind === null) rememberStore({ incarnation, projects });
     else this.#trouble = { kind, error: null, projects: before?.projects ?? 0 };
   }
@@ -129,6 +131,7 @@ export class Rescue {
       const live = await studio.store.listProjects();
       this.#known = { incarnation, projects: live.length };
       rememberStore(this.#known);
+      this.#acknowledged = true;
       this.#trouble = null;
     });
   }

@@ -32,14 +32,20 @@ export class Opening {
     cache.on('populate', () => {
       this.#new.cache = true;
     });
+    let told = false;
+    const tell = (why: HealthMessage['why']) => {
+      if (!told) onClosed(why);
+      told = true;
+    };
     for (const database of [core, cache]) {
       database.on('blocked', () => {
         this.#blocked = true;
       });
-      database.on('close', () => onClosed('closed'));
       database.on('versionchange', ({ newVersion }) =>
-        onClosed(newVersion === null ? 'deleted' : 'newer'),
+        tell(newVersion === null ? 'deleted' : 'newer'),
       );
+      // Dexie says this too when it makes way for another version; the reason counts, and comes in the same breath.
+      database.on('close', () => setTimeout(() => tell('closed')));
     }
   }
 

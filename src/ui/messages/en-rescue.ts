@@ -53,7 +53,7 @@ export const rescue = {
       'Importing the same file again heals the table that was made from it. Save what is left first.',
   },
   were: (projects: number) =>
-    `There were ${count(projects, 'project', 'projects')} when the studio was last open here.`,
+    `When the studio was last open here, it held ${count(projects, 'project', 'projects')}.`,
   safeTitle: 'What is safe',
   doTitle: 'What you can do',
   again: 'Try again',

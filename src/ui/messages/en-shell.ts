@@ -98,7 +98,8 @@ export const shell = {
   },
   job: { title: 'Jobs', text: 'This page runs jobs for npm run job.' },
   loadFailed: 'This screen could not be loaded.',
-  readOnly: 'Another tab is writing. This one only reads.',
+  readOnly:
+    'These projects were written by a newer version of the studio. Here they can be looked at and saved as files, not changed; reload to get the newer version.',
   opened: (screen: string) => `${screen} opened`,
   undone: (what: string) => `Undone: ${what}`,
   redone: (what: string) => `Done again: ${what}`,
