@@ -14,6 +14,8 @@ export async function openFiles(app: App, files: readonly PictureFile[]): Promis
   const [first] = files;
   if (!first) return;
   if (arePictures(files)) {
+    // What was wrong with the file before says nothing about these.
+    app.imports.dismissError();
     void app.pictures.look(pictureSource(files), m.pictures.looking);
     app.router.go({ screen: 'new', way: 'pictures' });
   } else await openFile(app, new File([first.file], first.path));
