@@ -55,7 +55,8 @@ const frames = (): Promise<number> => page.evaluate(() => Number(Reflect.get(win
 /** Records of what a person has, by store; settings and caches may come and go. */
 function stored(): Promise<Record<string, number>> {
   return page.evaluate(async () => {
-    const kept = /^(datasets|projects|runs|models|evaluations|chunks|pretrained|checkpoints|imports|sealed)$/;
+    const kept =
+      /^(datasets|projects|runs|models|evaluations|chunks|pretrained|checkpoints|imports|sealed)$/;
     const asked = <T>(request: IDBRequest<T>): Promise<T> =>
       new Promise((resolve, reject) => {
         request.onsuccess = () => resolve(request.result);
