@@ -40,7 +40,7 @@ export class App {
   #startId: string | null = null;
   /** Projects that are being left: the next one is not claimed before they are free. */
   #rising: Promise<unknown> = Promise.resolve();
-  /** Projects left while they train: they go on, and are found again as they were. */
+  /** Projects left while they train, or with edits that are not saved: they are found again as they were. */
   #working: readonly OpenProject[] = [];
   #storage = $state.raw<{ readonly bytes: number; readonly quota: number } | null>(null);
 
@@ -110,6 +110,13 @@ export class App {
     return busy?.runs.live ?? null;
   }
 
+  /** Edits that came after their project had moved to another tab: nowhere but on this page. */
+  get unsaved(): boolean {
+    return [this.#project, ...this.#working].some(
+      (project) => (project?.seat.unsaved ?? null) !== null,
+    );
+  }
+
   present(on: boolean): void {
     this.#presenting = on;
     document.documentElement.toggleAttribute('data-presenting', on);
@@ -130,8 +137,10 @@ export class App {
   async openProject(id: string | null): Promise<void> {
     if (this.#project?.current.id === id) return;
     const left = this.#project;
-    this.#working = this.#working.filter((project) => project.training.busy);
-    if (left?.training.busy) this.#working = [...this.#working, left];
+    const all = left
+      ? [...this.#working.filter((project) => project !== left), left]
+      : this.#working;
+    this.#working = all.filter(({ training, seat }) => training.busy || seat.unsaved !== null);
     if (left) this.#rising = Promise.all([this.#rising, this.#leave(left)]);
     this.#project = null;
     this.#projectError = null;

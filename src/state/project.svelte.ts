@@ -82,7 +82,13 @@ export class OpenProject {
       touched('evaluations') && this.records.loadEvaluations(),
       touched('runs') && this.runs.load(),
     ]);
-    if (project && this.#saving === 0) this.accept(project);
+    if (!project || this.#saving > 0) return;
+    // What was undone here was undone on another state.
+    if (project.revision !== this.#revision) {
+      this.#past = [];
+      this.#future = [];
+    }
+    this.accept(project);
   }
 
   /** False in a tab that only looks on. */

@@ -35,6 +35,8 @@ export class Seat {
   /** A project that nobody sat down to is asked of no other tab. */
   #seated = false;
   #news: readonly string[] | null = null;
+  /** How often the project was taken from this tab. */
+  #moves = 0;
 
   constructor(project: Shared) {
     this.#project = project;
@@ -90,10 +92,12 @@ export class Seat {
     this.#error = null;
     try {
       await studio.tabs.takeOver(current.id, () => (this.#taking = 'saving'));
+      const moves = this.#moves;
       runs.lookAway();
       await this.#project.reload();
       this.#free = false;
-      this.#place = 'writing';
+      // It may have been taken back while it was read.
+      if (moves === this.#moves) this.#place = 'writing';
     } catch (error) {
       this.#error = error;
     } finally {
@@ -169,7 +173,10 @@ export class Seat {
       await this.#project.settled();
       await studio.leaveRun(current.id, true);
     },
-    moved: () => this.#moved(),
+    moved: () => {
+      this.#moves += 1;
+      this.#moved();
+    },
     written: (tables) => this.#hear(tables),
     freed: (free) => {
       this.#free = free;

@@ -224,62 +224,67 @@ describe('any interleaving of two writers', () => {
     last: fc.constantFrom(0, 1),
   });
 
-  test('what was acknowledged is there, what was refused is not, and one of them writes', async () => {
-    const { a, b, ...filled } = await twoStores();
-    const both = [a, b] as const;
-    let refusals = 0;
-    let thefts = 0;
-    const property = fc.asyncProperty(script, async ({ steps, last, deaf: frozen }) => {
-      const { id } = await a.createProject(projectDraft(filled.datasetId));
-      const kept: string[] = [];
-      const refused: string[] = [];
-      let counted = 0;
-      const act = async (store: Store, action: Action, name: string): Promise<void> => {
-        if (action === 'count') await store.openTest(id).then(() => (counted += 1));
-        if (action === 'run') {
-          const draft = { ...runDraft(id, filled.datasetId, 'done'), name };
-          await store.createRun(draft).then(() => kept.push(name));
+  const limit = rounds(60_000, 900_000);
+  test(
+    'what was acknowledged is there, what was refused is not, and one of them writes',
+    { timeout: limit },
+    async () => {
+      const { a, b, ...filled } = await twoStores();
+      const both = [a, b] as const;
+      let refusals = 0;
+      let thefts = 0;
+      const property = fc.asyncProperty(script, async ({ steps, last, deaf: frozen }) => {
+        const { id } = await a.createProject(projectDraft(filled.datasetId));
+        const kept: string[] = [];
+        const refused: string[] = [];
+        let counted = 0;
+        const act = async (store: Store, action: Action, name: string): Promise<void> => {
+          if (action === 'count') await store.openTest(id).then(() => (counted += 1));
+          if (action === 'run') {
+            const draft = { ...runDraft(id, filled.datasetId, 'done'), name };
+            await store.createRun(draft).then(() => kept.push(name));
+          }
+          if (action === 'claim') await store.claimProject(id);
+          if (action === 'take') await store.claimProject(id, { takeOver: true });
+          if (action === 'let') await store.releaseProject(id);
+        };
+        const all = async (): Promise<void> => {
+          const pending: Promise<void>[] = [];
+          for (const [index, { by, action, together }] of steps.entries()) {
+            const name = `run ${index}`;
+            const done = act(both[by] ?? a, action, name).catch((error: unknown) => {
+              if (!(error instanceof AppError)) throw error;
+              expect(['store/moved', 'store/elsewhere']).toContain(error.code);
+              refusals += 1;
+              if (action === 'run') refused.push(name);
+            });
+            thefts += action === 'take' ? 1 : 0;
+            if (together) pending.push(done);
+            else await done;
+          }
+          await Promise.all(pending);
+        };
+        await (frozen ? deaf(all) : all());
+        const [winner, loser] = last === 0 ? [a, b] : [b, a];
+        await winner.claimProject(id, { takeOver: true });
+        await winner.openTest(id);
+        await expect(loser.openTest(id)).rejects.toMatchObject({
+          code: expect.stringMatching(/store\/(moved|elsewhere)/),
+        });
+        for (const store of both) {
+          expect(await store.getProject(id)).toMatchObject({ testOpened: counted + 1 });
+          const names = (await store.listRuns(id)).map((run) => run.name);
+          expect(names.sort()).toEqual([...kept].sort());
+          for (const name of refused) expect(names).not.toContain(name);
+          await store.releaseProject(id);
         }
-        if (action === 'claim') await store.claimProject(id);
-        if (action === 'take') await store.claimProject(id, { takeOver: true });
-        if (action === 'let') await store.releaseProject(id);
-      };
-      const all = async (): Promise<void> => {
-        const pending: Promise<void>[] = [];
-        for (const [index, { by, action, together }] of steps.entries()) {
-          const name = `run ${index}`;
-          const done = act(both[by] ?? a, action, name).catch((error: unknown) => {
-            if (!(error instanceof AppError)) throw error;
-            expect(['store/moved', 'store/elsewhere']).toContain(error.code);
-            refusals += 1;
-            if (action === 'run') refused.push(name);
-          });
-          thefts += action === 'take' ? 1 : 0;
-          if (together) pending.push(done);
-          else await done;
-        }
-        await Promise.all(pending);
-      };
-      await (frozen ? deaf(all) : all());
-      const [winner, loser] = last === 0 ? [a, b] : [b, a];
-      await winner.claimProject(id, { takeOver: true });
-      await winner.openTest(id);
-      await expect(loser.openTest(id)).rejects.toMatchObject({
-        code: expect.stringMatching(/store\/(moved|elsewhere)/),
       });
-      for (const store of both) {
-        expect(await store.getProject(id)).toMatchObject({ testOpened: counted + 1 });
-        const names = (await store.listRuns(id)).map((run) => run.name);
-        expect(names.sort()).toEqual([...kept].sort());
-        for (const name of refused) expect(names).not.toContain(name);
-        await store.releaseProject(id);
-      }
-    });
-    await fc.assert(property, { numRuns: rounds(25, 400) });
-    expect(refusals).toBeGreaterThan(0);
-    expect(thefts).toBeGreaterThan(0);
-    expect(await a.verify()).toEqual([]);
-  });
+      await fc.assert(property, { numRuns: rounds(25, 500) });
+      expect(refusals).toBeGreaterThan(0);
+      expect(thefts).toBeGreaterThan(0);
+      expect(await a.verify()).toEqual([]);
+    },
+  );
 });
 
 /** Tables whose rows belong to one project. */
@@ -333,7 +338,14 @@ const FREE: readonly string[] = [
     'backupStates',
   ],
   ...['exportProject', 'importProject', 'getRun', 'listRuns', 'getCheckpoint'],
-  ...['planExport', 'exportArchive', 'readArchive', 'importArchive', 'cancelArchive', 'backupStates'],
+  ...[
+    'planExport',
+    'exportArchive',
+    'readArchive',
+    'importArchive',
+    'cancelArchive',
+    'backupStates',
+  ],
   ...['getModel', 'listModels', 'listEvaluations', 'getPredictions'],
   ...['beginImport', 'discardImport', 'listInterruptedImports'],
   ...['putPretrained', 'getPretrained', 'getPretrainedFile', 'listPretrained', 'erasePretrained'],
