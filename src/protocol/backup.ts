@@ -129,6 +129,6 @@ export interface BackupStoreApi {
   ): Promise<Imported>;
   /** Ends an export or import: nothing of what it was at is kept. */
   cancelArchive(callId: string): Promise<void>;
-  /** Projects that are not temporary and not in the trash. */
-  backupStates(): Promise<readonly BackupState[]>;
+  /** Projects that are not temporary and not in the trash; with `only`, those of them. */
+  backupStates(only?: readonly Id[]): Promise<readonly BackupState[]>;
 }

@@ -30,8 +30,15 @@ export interface BackupFolder {
   readonly handle: FileSystemDirectoryHandle;
   /** Versions of each project. */
   readonly keep: number;
-  /** What lies in it that this browser knows of. */
+  /** The last backup into it: when, and of how many bytes. */
   readonly last: { readonly at: Timestamp; readonly bytes: number } | null;
+  /** Fingerprints of what lies in it, by project. */
+  readonly kept: Readonly<Record<Id, string>>;
+}
+
+/** Not in the folder as it is now, whatever files of it were saved elsewhere. */
+export function isDue({ kept }: BackupFolder, state: BackupState): boolean {
+  return kept[state.projectId] !== state.fingerprint;
 }
 
 /** A file in a folder of backups, the newest of a project first. */
@@ -43,7 +50,7 @@ export interface FoundBackup {
   readonly file: FileSystemFileHandle;
 }
 
-type BackupStore = Pick<
+export type BackupStore = Pick<
   Async<StoreApi>,
   'getSetting' | 'setSetting' | 'exportArchive' | 'importArchive' | 'readArchive'
 >;
@@ -64,7 +71,7 @@ export class Backup {
   }
 
   async choose(handle: FileSystemDirectoryHandle, keep = KEEP): Promise<BackupFolder> {
-    const folder: BackupFolder = { handle, keep, last: null };
+    const folder: BackupFolder = { handle, keep, last: null, kept: {} };
     await this.#store.setSetting(FOLDER, folder);
     return folder;
   }
@@ -91,14 +98,17 @@ export class Backup {
     callId: string,
     onProgress: OnProgress,
   ): Promise<BackupFolder> {
+    let saved = folder;
     let bytes = 0;
     for (const [index, state] of states.entries()) {
       const say: OnProgress = (progress) =>
         onProgress({ ...progress, label: `${state.name} (${index + 1} of ${states.length})` });
-      bytes += await this.#saveOne(folder, state, callId, say);
+      const one = await this.#saveOne(folder, state, callId, say);
+      bytes += one.bytes;
+      const kept = { ...saved.kept, [state.projectId]: one.fingerprint };
+      saved = { ...saved, kept, last: { at: this.#now(), bytes } };
+      await this.#store.setSetting(FOLDER, saved);
     }
-    const saved: BackupFolder = { ...folder, last: { at: this.#now(), bytes } };
-    await this.#store.setSetting(FOLDER, saved);
     return saved;
   }
 
@@ -107,7 +117,7 @@ export class Backup {
     state: BackupState,
     callId: string,
     onProgress: OnProgress,
-  ): Promise<number> {
+  ): Promise<{ readonly bytes: number; readonly fingerprint: string }> {
     const { projectId, name } = state;
     try {
       const place = await placeOf(handle, state);
@@ -116,10 +126,11 @@ export class Backup {
       const { bytes, saved } = await this.#store.exportArchive(callId, request, part, onProgress);
       const { size } = await part.getFile();
       if (size !== bytes) throw torn(name, size, bytes);
-      await move(place, part, `${nameOf(this.#now())}${ENDING}`);
-      await prune(place, keep);
+      const newest = await freeName(place, nameOf(this.#now()));
+      await move(place, part, newest);
+      await prune(place, keep, newest);
       await this.stamp(saved, 'folder');
-      return bytes;
+      return { bytes, fingerprint: saved[0]?.fingerprint ?? state.fingerprint };
     } catch (error) {
       throw inWords(error, name);
     }
@@ -185,6 +196,16 @@ function nameOf(at: Timestamp): string {
   return new Date(at).toISOString().replace(/[:.]/g, '-');
 }
 
+/** A clock that stands still, or is set back, must not cost an older backup. */
+async function freeName(place: FileSystemDirectoryHandle, name: string): Promise<string> {
+  const taken = new Set<string>();
+  for await (const entry of place.keys()) taken.add(entry);
+  let free = name + ENDING;
+  // "_" sorts behind ".", so a later one is the later one.
+  for (let more = 2; taken.has(free); more++) free = `${name}_${more}${ENDING}`;
+  return free;
+}
+
 async function move(
   place: FileSystemDirectoryHandle,
   part: FileSystemFileHandle,
@@ -201,12 +222,22 @@ async function move(
   await place.removeEntry(TEMPORARY);
 }
 
-async function prune(place: FileSystemDirectoryHandle, keep: number): Promise<void> {
+async function prune(
+  place: FileSystemDirectoryHandle,
+  keep: number,
+  newest: string,
+): Promise<void> {
   const names: string[] = [];
   for await (const entry of place.values()) {
-    if (isFile(entry) && entry.name.endsWith(ENDING)) names.push(entry.name);
+    if (isFile(entry) && entry.name.endsWith(ENDING) && entry.name !== newest) {
+      names.push(entry.name);
+    }
   }
-  for (const name of names.sort().reverse().slice(keep)) await place.removeEntry(name);
+  for (const name of names
+    .sort()
+    .reverse()
+    .slice(keep - 1))
+    await place.removeEntry(name);
 }
 
 async function filesIn(handle: FileSystemDirectoryHandle, folder: string): Promise<FoundBackup[]> {

@@ -3,12 +3,13 @@
  * ended. Where there is no folder, what is only in this browser, and since when. One tab at a time does the work.
  */
 import { AppError } from '../core/errors';
-import type { Progress } from '../protocol/api';
-import type { BackupState } from '../protocol/backup';
-import type { Timestamp } from '../protocol/entities';
-import { Backup } from '../services/backup';
-import type { BackupFolder, FoundBackup } from '../services/backup';
-import type { Studio } from './studio';
+import type { Progress, StoreStatus } from '../protocol/api';
+import type { BackupState, BackupStoreApi } from '../protocol/backup';
+import type { Id, Timestamp } from '../protocol/entities';
+import { STORE_NAME, changesChannel } from '../protocol/tabs';
+import type { StoreChange } from '../protocol/tabs';
+import { Backup, isDue } from '../services/backup';
+import type { BackupFolder, BackupStore, FoundBackup } from '../services/backup';
 import type { Toasts } from './toasts.svelte';
 
 export type { FoundBackup };
@@ -28,10 +29,16 @@ export interface OnlyHere {
   readonly projects: number;
 }
 
+/** What is needed of the services. */
+export interface BackupStudio {
+  readonly store: BackupStore & Pick<BackupStoreApi, 'backupStates' | 'cancelArchive'>;
+  storeStatus(): Promise<Pick<StoreStatus, 'readOnly'>>;
+}
+
 type Task = 'save' | 'find';
 
 export class Backups {
-  readonly #studio: () => Promise<Studio>;
+  readonly #studio: () => Promise<BackupStudio>;
   readonly #toasts: Toasts;
   readonly #now: () => Timestamp;
   #folder = $state.raw<BackupFolder | null>(null);
@@ -46,8 +53,14 @@ export class Backups {
   #seen: readonly BackupState[] = [];
   #told: string | null = null;
   #callId: string | null = null;
+  /** Written since they were last looked at, by whatever tab. */
+  #dirty: readonly Id[] = [];
 
-  constructor(studio: () => Promise<Studio>, toasts: Toasts, now: () => Timestamp = Date.now) {
+  constructor(
+    studio: () => Promise<BackupStudio>,
+    toasts: Toasts,
+    now: () => Timestamp = Date.now,
+  ) {
     this.#studio = studio;
     this.#toasts = toasts;
     this.#now = now;
@@ -90,9 +103,10 @@ export class Backups {
     return this.#states.filter((state) => state.changed);
   }
 
-  get lastSaved(): Timestamp | null {
-    const times = this.#states.flatMap(({ stamp }) => (stamp ? [stamp.at] : []));
-    return times.length === 0 ? null : Math.max(...times);
+  /** Projects that are not in the folder as they are now. */
+  get due(): readonly BackupState[] {
+    const folder = this.#folder;
+    return folder ? this.#states.filter((state) => isDue(folder, state)) : [];
   }
 
   /** What would be lost with this browser; null where nothing would. */
@@ -139,7 +153,15 @@ export class Backups {
     };
     const timer = setInterval(look, LOOK_MS);
     document.addEventListener('visibilitychange', hidden);
+    const changes = new BroadcastChannel(changesChannel(STORE_NAME));
+    changes.onmessage = ({ data }: MessageEvent<StoreChange>) => {
+      if (data.type === 'written' && !this.#dirty.includes(data.projectId)) {
+        this.#dirty = [...this.#dirty, data.projectId];
+      }
+      if (data.type === 'erased') this.#loaded = false;
+    };
     return () => {
+      changes.close();
       clearInterval(timer);
       document.removeEventListener('visibilitychange', hidden);
     };
@@ -148,11 +170,11 @@ export class Backups {
   /** One look: what has rested since the last one, or whose run has ended, is backed up. */
   async look(): Promise<void> {
     if (this.#busy !== null) return;
-    await this.load();
+    await this.#refresh();
     if (!this.#loaded) return;
     const before = this.#seen;
     this.#seen = this.#states;
-    const due = this.changed.filter((state) => {
+    const due = this.due.filter((state) => {
       const seen = before.find(({ projectId }) => projectId === state.projectId);
       const ended = seen?.running === true && !state.running;
       return !state.running && (ended || seen?.fingerprint === state.fingerprint);
@@ -163,7 +185,7 @@ export class Backups {
   /** Everything that changed, without waiting for it to rest. */
   async backUpNow(): Promise<void> {
     await this.load();
-    if (this.#folder && (await this.allow())) await this.#save(this.changed);
+    if (this.#folder && (await this.allow())) await this.#save(this.due);
   }
 
   async choose(handle: FileSystemDirectoryHandle): Promise<void> {
@@ -210,6 +232,22 @@ export class Backups {
 
   endFinding(): void {
     this.#found = null;
+  }
+
+  /** Reads only what was written: curves of long runs are large. */
+  async #refresh(): Promise<void> {
+    if (!this.#loaded) return this.load();
+    const dirty = this.#dirty;
+    if (dirty.length === 0) return;
+    this.#dirty = [];
+    try {
+      const fresh = await (await this.#studio()).store.backupStates(dirty);
+      const others = this.#states.filter(({ projectId }) => !dirty.includes(projectId));
+      this.#states = [...others, ...fresh];
+    } catch (error) {
+      this.#loaded = false;
+      this.#error = error;
+    }
   }
 
   async #save(states: readonly BackupState[]): Promise<void> {

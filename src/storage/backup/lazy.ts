@@ -13,7 +13,7 @@ export function lazyFileMethods(context: StoreContext): FileMethods {
     importArchive: async (...args) => (await methods()).importArchive(...args),
     // Nothing is under way in what was never loaded.
     cancelArchive: async (callId) => (await loaded)?.cancelArchive(callId),
-    backupStates: async () => (await methods()).backupStates(),
+    backupStates: async (only) => (await methods()).backupStates(only),
     exportProject: async (...args) => (await methods()).exportProject(...args),
     importProject: async (file) => (await methods()).importProject(file),
   };

@@ -28,7 +28,7 @@ export function fileMethods(context: StoreContext): FileMethods {
     importArchive: (callId, file, chosen, onProgress) =>
       calls.run(callId, (call) => importFrom(context, blobSource(file), chosen, call, onProgress)),
     cancelArchive: (callId) => Promise.resolve(calls.cancel(callId)),
-    backupStates: () => backupStates(context),
+    backupStates: (only) => backupStates(context, only),
 
     async exportProject(id, { withData }) {
       const request: ExportRequest = { projects: [id], withData, withTrash: false };

@@ -8,7 +8,11 @@ import { isActive } from '../run-status';
 import { fingerprint, lockedFingerprint } from './fingerprint';
 import type { Summarised } from './fingerprint';
 
-export async function backupStates(context: StoreContext): Promise<readonly BackupState[]> {
+export async function backupStates(
+  context: StoreContext,
+  only?: readonly Id[],
+): Promise<readonly BackupState[]> {
+  const asked = (id: Id) => only?.includes(id) ?? true;
   const { projects, settings, vaults } = context.core;
   const tables = [projects, settings, vaults];
   const [ids, stamps, locks] = await context.read('the projects', tables, async () => {
@@ -20,11 +24,11 @@ export async function backupStates(context: StoreContext): Promise<readonly Back
     return [kept, stamped, await vaults.toArray()] as const;
   });
   const states: BackupState[] = [];
-  for (const id of ids) {
+  for (const id of ids.filter(asked)) {
     const records = await readSummary(context, id);
     if (records) states.push(await stateOf(records, stamps.get(BACKUP_PREFIX + id) ?? null));
   }
-  for (const lock of locks) {
+  for (const lock of locks.filter(({ projectId }) => asked(projectId))) {
     states.push(
       await lockedState(context, lock, stamps.get(BACKUP_PREFIX + lock.projectId) ?? null),
     );

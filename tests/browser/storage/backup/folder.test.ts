@@ -1,10 +1,8 @@
 /** Backups into a folder: one of the browser's own stands in for the one that a person picks. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { backupKey, readBackupStamp } from '../../../../src/protocol/backup';
-import { Backup } from '../../../../src/services/backup';
+import { Backup, isDue } from '../../../../src/services/backup';
 import type { BackupFolder } from '../../../../src/services/backup';
-import type { Async } from '../../../../src/services/bridge';
-import type { StoreApi } from '../../../../src/protocol/api';
 import type { Store } from '../../../../src/storage/store';
 import { fill, freshStores, runDraft } from '../fixtures';
 import type { Filled } from '../fixtures';
@@ -17,14 +15,11 @@ let backup: Backup;
 let folder: BackupFolder;
 let now: number;
 
-/** Methods as the page has them: all asynchronous. */
-const asPage = (from: Store) => from as Store & Pick<Async<StoreApi>, 'getSetting'>;
-
 beforeEach(async () => {
   store = await stores.opened();
   filled = await fill(store);
   now = Date.now();
-  backup = new Backup(asPage(store), () => (now += 1000));
+  backup = new Backup(store, () => (now += 1000));
   const root = await navigator.storage.getDirectory();
   folder = await backup.choose(await root.getDirectoryHandle('Backups', { create: true }), 2);
 });
@@ -35,7 +30,16 @@ afterEach(async () => {
 });
 
 const changed = async () => (await store.backupStates()).filter((state) => state.changed);
-const save = async () => backup.save(folder, await changed(), 'call', quiet);
+async function save(): Promise<BackupFolder> {
+  const states = await store.backupStates();
+  folder = await backup.save(
+    folder,
+    states.filter((state) => isDue(folder, state)),
+    'call',
+    quiet,
+  );
+  return folder;
+}
 const files = async () => (await backup.find(folder.handle)).map(({ name }) => name);
 
 test('what changed goes into it once, and is only here no more', async () => {
@@ -64,6 +68,24 @@ test('what changed goes into it once, and is only here no more', async () => {
   expect(await other.verify()).toEqual([]);
 });
 
+test('what was saved as a file only goes into the folder still, and into another folder anew', async () => {
+  const { saved } = await store.exportArchive(
+    'file',
+    { projects: 'all', withData: true, withTrash: false },
+    null,
+    quiet,
+  );
+  await backup.stamp(saved, 'file');
+  expect(await changed()).toEqual([]);
+  await save();
+  expect(await files()).toHaveLength(1);
+  const root = await navigator.storage.getDirectory();
+  folder = await backup.choose(await root.getDirectoryHandle('Other', { create: true }));
+  await save();
+  expect(await files()).toHaveLength(1);
+  await root.removeEntry('Other', { recursive: true });
+});
+
 test('the last versions are kept, under their times, also when the project was renamed', async () => {
   const kept: string[] = [];
   for (const name of ['First', 'Second', 'Third', 'Fourth']) {
@@ -78,9 +100,26 @@ test('the last versions are kept, under their times, also when the project was r
   expect([...folders]).toEqual([`First ${filled.projectId.slice(0, 8)}`]);
 });
 
+test('a clock that is set back costs no backup', async () => {
+  await save();
+  now -= 3_600_000;
+  for (const name of ['Second', 'Third']) {
+    const { revision } = await store.getProject(filled.projectId);
+    await store.editProject(filled.projectId, revision, { name });
+    await save();
+    now -= 1000;
+  }
+  // Two are kept: the newest by its time, and the one that was just made, twice under one time.
+  const kept = await files();
+  expect(kept).toHaveLength(2);
+  const names = [];
+  for (const found of await backup.find(folder.handle)) names.push(...(await backup.look(found)));
+  expect(names.map(({ name }) => name)).toContain('Third');
+});
+
 test('the folder is found again after a restart, in the settings', async () => {
   await save();
-  const again = await new Backup(asPage(store)).folder();
+  const again = await new Backup(store).folder();
   expect(again?.keep).toBe(2);
   expect(again?.last?.bytes).toBeGreaterThan(1000);
   expect(await again?.handle.isSameEntry(folder.handle)).toBe(true);
