@@ -9,6 +9,7 @@ import { DROPOUT_KEY } from '../ops/DropoutMask/spec';
 import type { Divergence, MetricPoint, TrainingConfig } from '../protocol/entities';
 import { isSum } from './accumulate';
 import type { Batch, BatchCursor } from './batch-source';
+import { asDeviceLost } from './device-error';
 import { diverged, notFinite } from './divergence';
 import { Flight } from './flight';
 import type { Arrival } from './flight';
@@ -125,7 +126,12 @@ export class Course {
    * what came back counts only where the device is still there afterwards.
    */
   readonly guard = async <T>(promise: Promise<T>): Promise<T> => {
-    const value = await Promise.race([promise, this.#lost]);
+    let value: T;
+    try {
+      value = await Promise.race([promise, this.#lost]);
+    } catch (error) {
+      throw this.#gone ?? asDeviceLost(error);
+    }
     if (this.#gone) throw this.#gone;
     return value;
   };

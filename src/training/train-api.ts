@@ -27,6 +27,7 @@ import { Bases } from './bases';
 import type { BaseDependencies } from './bases';
 import { PortBatchSource } from './batch-source';
 import { constantCourse } from './constant';
+import { asDeviceLost } from './device-error';
 import { RunControl } from './control';
 import { Estimates, OTHERS } from './estimates';
 import { FeatureBatches } from './features';
@@ -214,9 +215,10 @@ export function createTrainApi(dependencies: TrainDependencies): TrainApi {
           summary,
         );
       } catch (error) {
+        const told = request.executor === 'webgpu' ? asDeviceLost(error) : error;
         // A lost device is of no use to the next run.
-        if (error instanceof AppError && error.code === 'engine/device-lost') opened = null;
-        throw asMemoryError(error);
+        if (told instanceof AppError && told.code === 'engine/device-lost') opened = null;
+        throw asMemoryError(told);
       } finally {
         unsaved = null;
         controls.delete(runId);

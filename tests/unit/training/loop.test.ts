@@ -321,6 +321,18 @@ describe('the training loop', () => {
     expect(saved.map(({ step }) => step)).toEqual([3]);
   });
 
+  it('takes a call that fails with its process for a lost device', async () => {
+    const { request, state } = harness({ epochs: 2 });
+    state.snapshot = () =>
+      Promise.reject(new DOMException('The instance is gone.', 'OperationError'));
+    const events: LoopEvent[] = [];
+    const error: unknown = await finish(request, (event) => events.push(event)).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({ code: 'engine/device-lost' });
+    expect(events.at(-1)).toEqual({ type: 'lost', reason: 'The instance is gone.', step: 3 });
+  });
+
   it('counts nothing that a device says after it was lost', async () => {
     let lose: (reason: string) => void = () => undefined;
     const lost = new Promise<string>((resolve) => (lose = resolve));
