@@ -1,5 +1,6 @@
 /** Archives of many projects, what they share, what is left out of them, and files of the first format. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import secondFormat from '../../../fixtures/project-files/format-2.terrarium?url';
 import firstFormat from '../../../fixtures/project-files/format-1.terrarium?url';
 import type { ExportRequest } from '../../../../src/protocol/backup';
 import type { Store } from '../../../../src/storage/store';
@@ -165,6 +166,19 @@ test('a file of the first format opens, and what needs no more is still written 
   expect(await other.verify()).toEqual([]);
   const again = await other.exportProject(project.id, { withData: true });
   expect((await manifestOf(again.file)).format).toBe(1);
+});
+
+test('a file of the second format opens: two projects, one without its rows', async () => {
+  const other = await stores.opened();
+  const file = await (await fetch(secondFormat)).blob();
+  const { projects, notes } = await other.importArchive('open', file, null, quiet);
+  expect(projects).toHaveLength(2);
+  expect(notes).toEqual([expect.stringContaining('measures-2.csv')]);
+  expect((await other.listDatasets()).map((row) => row.rowsLeftOut === true).sort()).toEqual([
+    false,
+    true,
+  ]);
+  expect(await other.verify()).toEqual([]);
 });
 
 test('what lies in parts needs the second format', async () => {
