@@ -23,7 +23,9 @@ export function foreignModel(head: Uint8Array, path: string): string | null {
     if (/\.keras$/i.test(path)) return KERAS;
     return 'is a zip file. Unpack it and choose the model inside.';
   }
-  if (/\.(pt|pth)$/i.test(path)) return PICKLE;
+  // Vim's Portuguese tutorial is called tutor.pt.
+  const binary = head.some((byte) => byte < 9);
+  if (binary && /\.(pt|pth|ckpt)$/i.test(path)) return PICKLE;
   if (text(0, 8) === '\x89HDF\r\n\x1a\n') return KERAS;
   if (text(4, 4) === 'TFL3') {
     return 'is a TensorFlow Lite model, which cannot learn here. Convert it to ONNX with tf2onnx.';
