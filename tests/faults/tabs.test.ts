@@ -183,9 +183,14 @@ it('a tab that was frozen while its project moved writes nothing when it wakes, 
   await button(first, 'Keep my changes as a copy').click();
   await named(first, 'Birds of the frozen tab');
   expect(await stored(first)).toEqual(['Birds of the frozen tab', 'Birds of the thief']);
+  // Two projects in two tabs: both are written.
+  await rename(first, 'Birds of the copy');
+  await rename(second, 'Birds of the second tab');
+  const both = ['Birds of the copy', 'Birds of the second tab'];
+  await expect.poll(() => stored(first), SOON).toEqual(both);
   await second.close();
   await first.goto(`${project}/train`);
-  await named(first, 'Birds of the thief');
+  await named(first, 'Birds of the second tab');
 });
 
 /** The step that the progress line names; 0 where there is none. */
