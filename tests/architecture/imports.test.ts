@@ -15,7 +15,7 @@ const PACKAGES: readonly [RegExp, RegExp][] = [
 ];
 
 /** Workers that are no service of the page, but more threads of one. */
-const NESTED = ['workers/data.worker.ts', 'src/engine/wasm/simd/threads.ts'];
+const NESTED = ['workers/parsers.ts', 'src/engine/wasm/simd/threads.ts'];
 
 const LIMITS: readonly [RegExp, number][] = [
   [/^workers\/.*\.worker\.ts$/, 40],

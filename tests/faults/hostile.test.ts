@@ -81,7 +81,7 @@ const REFUSED: readonly (readonly [file: string, says: RegExp])[] = [
   ['tables/late-zero.csv', /binary file/],
   ['tables/pickle.csv', /Python pickle/],
   ['tables/page.csv', /web page, not a table/],
-  ['models/weights.pt', /zip file/],
+  ['models/weights.pt', /looks like a model or its weights/],
   ['zips/overlapping.zip', /share the same bytes/],
   ['zips/slip.zip', /There is no picture here/],
 ];

@@ -52,6 +52,8 @@ export const home = {
   preparing: 'Setting up the project',
   onnx: (name: string) =>
     `${name} is a finished model. Open or start a project, then import it under Versions.`,
+  weights: (name: string) =>
+    `${name} looks like a model or its weights, not like data. Start a project, then choose it on the Model screen under Pretrained; what cannot be read is explained there.`,
   notATable: (name: string) =>
     `${name} is not a table that can be read. Save it as CSV (in a spreadsheet: File, Save as, CSV) and drop that file.`,
   recent: 'Your projects',

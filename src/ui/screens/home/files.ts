@@ -7,6 +7,7 @@ import { m } from '../../messages/m';
 import { arePictures, pictureSource } from '../../picture-files';
 import type { PictureFile } from '../../../protocol/api';
 
+const WEIGHTS = /\.(safetensors|pt|pth|ckpt|pkl|pickle|joblib|h5|hdf5|keras|tflite|gguf)$/i;
 const NO_TABLE = /\.(xlsx?|ods|numbers|pdf|docx?|gz|parquet|json)$/i;
 
 /** Folders and pictures go to the question what their folders mean; otherwise the first file counts. */
@@ -30,6 +31,8 @@ export async function openFile(app: App, file: File): Promise<void> {
     if (project) app.router.go({ screen: 'data', projectId: project.id });
   } else if (/\.onnx$/i.test(name)) {
     app.imports.refuse(new AppError('import/model-file', m.home.onnx(name), { name }));
+  } else if (WEIGHTS.test(name)) {
+    app.imports.refuse(new AppError('import/model-file', m.home.weights(name), { name }));
   } else if (NO_TABLE.test(name)) {
     app.imports.refuse(new AppError('import/not-a-table', m.home.notATable(name), { name }));
   } else {
