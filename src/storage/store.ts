@@ -24,6 +24,7 @@ import { usageMethods } from './usage';
 import { undoHalfLocks } from './vault/half';
 import { eraseVault, vaultMethods } from './vault/methods';
 import { routedMethods, routedTabs } from './vault/router';
+import type { Cost } from './vault/passphrase';
 import { Vaults } from './vault/vaults';
 import { verifyEverything } from './vault/verify';
 
@@ -43,6 +44,8 @@ export interface StoreOptions {
   readonly onClosed?: (why: HealthMessage['why']) => void;
   /** Sits between Dexie and IndexedDB; fault tests use it. */
   readonly middleware?: StoreMiddleware;
+  /** What a guess at a new passphrase costs; about half a second where absent, never below the floors. */
+  readonly passphraseCost?: Cost;
 }
 
 /** `connect` is the worker's business: it needs the wire. */
@@ -65,7 +68,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
   const databasesOpening = new Opening(core, cache, onClosed);
   const context = new StoreContext(name, core, cache, now, options.partBytes);
   context.ballastBytes = options.ballastBytes ?? 0;
-  const vaults = new Vaults(context, options.partBytes);
+  const vaults = new Vaults(context, options.partBytes, options.passphraseCost);
   let opening: ReturnType<typeof openDatabases> | null = null;
   let releasePresence: Release | null = null;
 

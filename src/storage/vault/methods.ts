@@ -8,7 +8,6 @@ import { listInterrupted } from '../runs';
 import type { VaultContext } from './context';
 import { createLock, openLock, rewrapPassphrase, rewrapRecovery } from './keys';
 import { IDLE_MINUTES, lockProject, removeLock } from './moving';
-import { defaultParameters } from './passphrase';
 import { placesOf } from './places';
 import type { Vaults } from './vaults';
 
@@ -33,7 +32,7 @@ export function vaultMethods(vaults: Vaults): VaultStoreApi {
       refuseEmpty(passphrase);
       const projectId: Id = crypto.randomUUID();
       const about = { projectId, label, createdAt: outside.now(), idleMinutes: IDLE_MINUTES };
-      const { row, keys, recoveryKey } = await createLock(about, passphrase, defaultParameters());
+      const { row, keys, recoveryKey } = await createLock(about, passphrase, vaults.parameters());
       const { vaults: table } = outside.core;
       await outside.writeNewProject(projectId, 'the lock', [table], () => table.add(row));
       vaults.admit(await vaults.enter(keys));
@@ -65,7 +64,7 @@ export function vaultMethods(vaults: Vaults): VaultStoreApi {
     async changePassphrase(projectId, secret, passphrase) {
       refuseEmpty(passphrase);
       const row = await rowOf(projectId);
-      await save(await rewrapPassphrase(row, secret, passphrase, defaultParameters()));
+      await save(await rewrapPassphrase(row, secret, passphrase, vaults.parameters()));
     },
 
     async renewRecoveryKey(projectId, passphrase) {

@@ -22,7 +22,6 @@ import { SEALED_TABLES } from './image';
 import type { SealedTable } from './image';
 import { createLock, openLock } from './keys';
 import { chunksOf } from './named';
-import { defaultParameters } from './passphrase';
 import { placesOf } from './places';
 import { undoHalfLock } from './half';
 import type { Vaults } from './vaults';
@@ -39,7 +38,7 @@ export async function lockProject(
   return outside.whileHeld(id, Symbol('lock'), async () => {
     const { records, stillOpen } = await readProject(outside, id);
     const about = { projectId: id, label, createdAt: outside.now(), idleMinutes: IDLE_MINUTES };
-    const lock = await createLock(about, passphrase, defaultParameters());
+    const lock = await createLock(about, passphrase, vaults.parameters());
     const { vaults: table } = outside.core;
     await outside.writeProject(id, 'the lock', [table], () => table.put(lock.row));
     const vault = await vaults.enter(lock.keys);

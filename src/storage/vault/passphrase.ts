@@ -17,13 +17,19 @@ const DEFAULT_PASSES = 3;
 const MEMORY_CEILING = 1_048_576; // KiB
 const PASSES_CEILING = 64;
 
-export function defaultParameters(): Argon2Parameters {
+/** What a guess costs. */
+export type Cost = Pick<Argon2Parameters, 'memory' | 'passes'>;
+
+export const LEAST: Cost = { memory: MEMORY_FLOOR, passes: PASSES_FLOOR };
+
+export function freshParameters(cost: Cost | undefined): Argon2Parameters {
   return {
     algorithm: 'argon2id',
     salt: crypto.getRandomValues(new Uint8Array(SALT_BYTES)).buffer,
     memory: DEFAULT_MEMORY,
     passes: DEFAULT_PASSES,
     lanes: 1,
+    ...cost,
   };
 }
 

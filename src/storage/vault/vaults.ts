@@ -2,7 +2,7 @@
 import { changesChannel } from '../../protocol/tabs';
 import type { StoreChange } from '../../protocol/tabs';
 import type { ChunkRef, Id } from '../../protocol/entities';
-import type { VaultInfo, VaultRow } from '../../protocol/vault';
+import type { Argon2Parameters, VaultInfo, VaultRow } from '../../protocol/vault';
 import type { StoreContext } from '../context';
 import { guarded } from '../errors';
 import { scopedMethods } from '../scoped';
@@ -11,6 +11,8 @@ import { VaultContext } from './context';
 import { closedVault } from './errors';
 import { createImage } from './image';
 import type { VaultKeys } from './keys';
+import { freshParameters } from './passphrase';
+import type { Cost } from './passphrase';
 import { placesOf } from './places';
 
 export interface OpenVault {
@@ -21,19 +23,26 @@ export interface OpenVault {
 export class Vaults {
   readonly outside: StoreContext;
   readonly #partBytes: number | undefined;
+  readonly #cost: Cost | undefined;
   readonly #open = new Map<Id, OpenVault>();
   readonly #channel: BroadcastChannel;
   /** Where imports under way go, and where those went that have ended: their last chunks may still be on the way. */
   readonly #imports = new Map<Id, Id>();
 
-  constructor(outside: StoreContext, partBytes?: number) {
+  constructor(outside: StoreContext, partBytes?: number, cost?: Cost) {
     this.outside = outside;
     this.#partBytes = partBytes;
+    this.#cost = cost;
     this.#channel = new BroadcastChannel(changesChannel(outside.name));
     this.#channel.onmessage = ({ data }: MessageEvent<StoreChange>) => {
       if (data.type === 'written') void this.#refresh(data.projectId);
       if (data.type === 'erased') this.closeAll();
     };
+  }
+
+  /** For a passphrase that is new. */
+  parameters(): Argon2Parameters {
+    return freshParameters(this.#cost);
   }
 
   get opened(): readonly OpenVault[] {

@@ -9,6 +9,7 @@ import { AppError } from '../../../src/core/errors';
 import type { StoreMiddleware } from '../../../src/storage/schema';
 import type { Store } from '../../../src/storage/store';
 import { createStoreApi } from '../../../src/storage/store';
+import { LEAST } from '../../../src/storage/vault/passphrase';
 import { deleteStore, freshName } from './fixtures';
 
 export type Fault = 'quota' | 'abort' | 'unknown' | 'killed';
@@ -81,7 +82,7 @@ export async function everyCrashPoint<T>(
   for (let failAt = 1; ; failAt++) {
     const name = freshName();
     const disk = new FaultyDisk(failAt, fault);
-    const store = createStoreApi({ name, middleware: disk.middleware });
+    const store = createStoreApi({ name, middleware: disk.middleware, passphraseCost: LEAST });
     await store.open();
     const prepared = await setup(store);
     const promises: Promises = new Map();

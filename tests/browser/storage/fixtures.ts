@@ -12,6 +12,7 @@ import type {
 } from '../../../src/protocol/entities';
 import type { Store, StoreOptions } from '../../../src/storage/store';
 import { createStoreApi } from '../../../src/storage/store';
+import { LEAST } from '../../../src/storage/vault/passphrase';
 
 export const DAY = 24 * 60 * 60 * 1000;
 
@@ -29,7 +30,7 @@ export function freshStores() {
   return {
     async opened(options: StoreOptions = {}): Promise<Store> {
       const name = options.name ?? freshName();
-      const store = createStoreApi({ ...options, name });
+      const store = createStoreApi({ passphraseCost: LEAST, ...options, name });
       stores.push(store);
       names.add(name);
       await store.open();
