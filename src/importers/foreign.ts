@@ -6,6 +6,7 @@ export const HEAD_BYTES = 512;
 
 const PICKLE =
   'is a Python pickle (PyTorch or scikit-learn): a program that runs when it is opened, which the studio never does. Export the model to ONNX, or save its weights as .safetensors.';
+const NUMPY = 'holds NumPy arrays, not a model. Save the weights as .safetensors.';
 const KERAS =
   'is a Keras model in its own container. Convert it with tensorflowjs_converter (to a layers model), or to ONNX with tf2onnx.';
 
@@ -21,6 +22,7 @@ export function foreignModel(head: Uint8Array, path: string): string | null {
     // PyTorch 1.6 and later: a zip with a pickle inside.
     if (/data\.pkl/.test(text(0, HEAD_BYTES)) || /\.(pt|pth|ckpt|bin)$/i.test(path)) return PICKLE;
     if (/\.keras$/i.test(path)) return KERAS;
+    if (/\.npz$/i.test(path)) return NUMPY;
     return 'is a zip file. Unpack it and choose the model inside.';
   }
   // Vim's Portuguese tutorial is called tutor.pt.
@@ -34,7 +36,7 @@ export function foreignModel(head: Uint8Array, path: string): string | null {
     return 'holds the quantised weights of a language model (GGUF), which cannot learn here.';
   }
   if (text(0, 6) === '\x93NUMPY') {
-    return 'is a NumPy array, not a model. Save the weights as .safetensors.';
+    return NUMPY;
   }
   return null;
 }

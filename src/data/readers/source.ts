@@ -94,6 +94,9 @@ function refuseMarkup(text: string): void {
   if (start.startsWith('<?xml')) {
     throw new AppError('data/xml', 'This is an XML file. Export the table as CSV.');
   }
+  if (/^(?:\s*%[^\n]*\n)*\s*@relation\b/i.test(text)) {
+    throw new AppError('data/arff', 'This is an ARFF file (Weka). Save it as CSV.');
+  }
   if (/^[[{]\s*["[{]/.test(start)) {
     throw new AppError('data/json', 'This is a JSON file. Export the table as CSV.');
   }
