@@ -107,7 +107,7 @@ test('checkpoints in parts take turns, shrink, and go with the run', async () =>
     expect(numbersIn(found?.best)).toEqual(numbersIn(bytesOf(step + 10, length)));
     expect(await store.verify()).toEqual([]);
   }
-  expect((await keys(name)).some((key) => key === `checkpoint/${run.id}/1/A/state/4`)).toBe(true);
+  expect((await keys(name)).some((key) => key.endsWith(`A/state/4`))).toBe(true);
   await store.updateRun(run.id, { status: 'done' });
   expect((await keys(name)).filter((key) => key.startsWith('checkpoint/'))).toEqual([]);
   expect(await store.verify()).toEqual([]);

@@ -350,6 +350,10 @@ const FREE: readonly string[] = [
   ...['beginImport', 'discardImport', 'listInterruptedImports'],
   ...['putPretrained', 'getPretrained', 'getPretrainedFile', 'listPretrained', 'erasePretrained'],
   ...['putFeatures', 'getFeatures', 'getSetting', 'setSetting'],
+  ...['describeStorage', 'freeStorage', 'freeBallast', 'acknowledgeLoss', 'heal'],
+  // A lock's row is of its project too, and written by `writeProject`; `lockProject` stands for them below.
+  ...['listVaults', 'createVault', 'lockProject', 'unlockVault', 'closeVault', 'changePassphrase'],
+  ...['renewRecoveryKey', 'editVault', 'removeLock', 'eraseVault'],
 ];
 
 describe('no write goes past the claim', () => {
@@ -425,6 +429,8 @@ describe('no write goes past the claim', () => {
     for (const [what, write] of Object.entries(projectWrites(b, filled))) {
       await expect(write(), what).rejects.toMatchObject(ELSEWHERE);
     }
+    const lock = b.lockProject(id, 'Birds', 'a passphrase that is long enough');
+    await expect(lock).rejects.toMatchObject(ELSEWHERE);
     expect((await a.exportProject(id, { withData: true })).contents).toEqual(before.contents);
   });
 
