@@ -9,6 +9,7 @@ import { STORE_NAME } from '../src/protocol/tabs';
 import { BALLAST_BYTES } from '../src/storage/ballast';
 import { createStoreApi } from '../src/storage/store';
 import { serve } from './serve';
+import { handingOver } from './store-buffers';
 
 // The page says by the worker's name where the databases are another's than the first ones (services/workers.ts).
 const databases = new URLSearchParams(self.name.split('?')[1]).get('databases') ?? STORE_NAME;
@@ -22,19 +23,7 @@ const store = createStoreApi({
 
 const api: StoreApi = {
   ...store,
-  // Buffers leave by transfer: nobody here keeps them.
-  async getChunk(ref) {
-    const bytes = await store.getChunk(ref);
-    return Comlink.transfer(bytes, [bytes]);
-  },
-  async getPretrainedFile(id) {
-    const bytes = await store.getPretrainedFile(id);
-    return Comlink.transfer(bytes, [bytes]);
-  },
-  async getCheckpoint(runId) {
-    const found = await store.getCheckpoint(runId);
-    return found && Comlink.transfer(found, found.best ? [found.state, found.best] : [found.state]);
-  },
+  ...handingOver(store),
   connect(port) {
     Comlink.expose(api, port);
   },
