@@ -176,6 +176,7 @@ export async function judged(runs: readonly Run[] = RUNS) {
     evaluate,
     cancel: vi.fn(async () => Promise.resolve()),
     runConfig: () => CONFIG,
+    workers: { onTrouble: () => undefined },
   });
   const project = new OpenProject(studio, PROJECT);
   await project.load();
