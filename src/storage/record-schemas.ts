@@ -14,12 +14,16 @@ import type {
   Run,
   RunIncident,
   RunConfig,
+  TrainingConfig,
 } from '../protocol/entities';
 import type { Bundle } from './bundle';
 import { pretrainedModel } from './pretrained-schema';
 import { chunk, count, figure, format, hash, id, measured, ports, text } from './record-parts';
 import type { Schema } from './record-parts';
 import type { EvaluationRow } from './schema';
+
+/** A field that a schema forgets would make every file with it unreadable; so none may be, optional ones included. */
+type Every<T> = Record<keyof T, v.GenericSchema>;
 
 const task = v.picklist(['classification', 'regression']);
 const executor = v.picklist(['webgpu', 'wasm', 'reference']);
@@ -97,7 +101,7 @@ export const datasetSchema: Schema<DatasetVersion> = v.strictObject({
   createdAt: figure,
   manifest,
   rowsLeftOut: v.optional(v.literal(true)),
-});
+} satisfies Every<DatasetVersion>);
 
 const preparation = {
   resize: v.optional(v.strictObject({ height: count, width: count })),
@@ -212,7 +216,7 @@ const training = v.strictObject({
   precision: v.optional(precision),
   lossScale: v.optional(figure),
   plan: v.optional(v.picklist(['fixed', 'tuned'])),
-});
+} satisfies Every<TrainingConfig>);
 
 const runConfig: Schema<RunConfig> = v.strictObject({
   format,
@@ -225,7 +229,7 @@ const runConfig: Schema<RunConfig> = v.strictObject({
   training,
   seed: figure,
   executor: choice,
-});
+} satisfies Every<RunConfig>);
 
 const happened = { at: figure, step: count };
 const incident: Schema<RunIncident> = v.variant('kind', [
@@ -317,7 +321,7 @@ const run: Schema<Run> = v.strictObject({
   divergence: v.optional(divergence),
   modelVersionId: v.nullable(id),
   error: v.nullable(v.strictObject({ code: text, message: text })),
-});
+} satisfies Every<Run>);
 
 const fittedRecipe: Schema<FittedRecipe> = v.strictObject({
   format,
@@ -374,7 +378,7 @@ const model: Schema<ModelVersion> = v.strictObject({
   trashedAt: v.nullable(figure),
   base: v.optional(v.strictObject({ source: pretrainedSource, name: text, sha256: hash })),
   adapter: v.optional(chunk),
-});
+} satisfies Every<ModelVersion>);
 
 const estimate = v.strictObject({ value: measured, low: measured, high: measured });
 const points = v.array(v.strictObject({ threshold: measured, x: measured, y: measured }));
@@ -443,7 +447,7 @@ const evaluation: Schema<EvaluationRow> = v.strictObject({
   }),
   bytes: count,
   predictions: v.nullable(chunk),
-});
+} satisfies Every<EvaluationRow>);
 
 const project: Schema<Project> = v.strictObject({
   id,
@@ -471,7 +475,7 @@ const project: Schema<Project> = v.strictObject({
   executor: choice,
   testOpened: count,
   revision: count,
-});
+} satisfies Every<Project>);
 
 /** A project's own records, without what projects share. */
 export const ownRecords = {

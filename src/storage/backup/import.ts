@@ -3,6 +3,7 @@
  * written. Then project by project: data first, records in one transaction last. A crash leaves projects that are
  * whole, and data that nothing names, which the next start removes.
  */
+import { AppError } from '../../core/errors';
 import type { ArchivedProject, ArchiveSummary, Imported } from '../../protocol/backup';
 import type { ChunkRef, Id, Project } from '../../protocol/entities';
 import type { OnProgress } from '../../protocol/progress';
@@ -80,18 +81,17 @@ export async function importFrom(
   const writer = new Writer(context, archive, call, onProgress);
   const projects: Project[] = [];
   const sealed: ArchivedProject[] = [];
+  const notes = [...inWords(archive.opened.manifest.leftOut)];
   for (const one of wanted) {
     if (!one.sealed) projects.push(await writer.project(one.id));
-    else {
-      await writer.sealed(one.id);
-      sealed.push(one);
-    }
+    else if (await writer.sealed(one.id, chosen !== null)) sealed.push(one);
+    else notes.push(`the locked project “${one.name}” is here already and was not touched`);
   }
   if (chosen === null) {
     for (const id of archive.bodies) await writer.body(id);
     await writer.settings();
   }
-  return { projects, sealed, notes: inWords(archive.opened.manifest.leftOut) };
+  return { projects, sealed, notes };
 }
 
 // ---- the dry pass ---------------------------------------------------------------------------------------------
@@ -208,9 +208,16 @@ class Writer {
     return this.#withChunks(bundleChunks(bundle), () => insertBundle(context, bundle));
   }
 
-  sealed(id: Id): Promise<void> {
+  /** false where it is here already; with `asked`, that is an error. */
+  async sealed(id: Id, asked: boolean): Promise<boolean> {
     this.#call.check();
-    return importSealed(this.#context, this.#archive.opened, id, (bytes) => this.#say(bytes));
+    try {
+      await importSealed(this.#context, this.#archive.opened, id, (bytes) => this.#say(bytes));
+      return true;
+    } catch (error) {
+      if (!asked && error instanceof AppError && error.code === 'vault/exists') return false;
+      throw error;
+    }
   }
 
   /** One that no project starts from. */

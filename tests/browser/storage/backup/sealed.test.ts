@@ -61,6 +61,9 @@ test('one that is here already is not touched, and says so', async () => {
   await expect(store.importArchive('open', file, [locked], quiet)).rejects.toMatchObject({
     code: 'vault/exists',
   });
+  const all = await store.importArchive('open', file, null, quiet);
+  expect(all.sealed).toEqual([]);
+  expect(all.notes.join()).toContain('“Under lock” is here already');
   expect((await store.getProject(locked)).name).toBe(CANARY);
 });
 
