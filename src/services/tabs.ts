@@ -124,8 +124,10 @@ export class Tabs {
       this.#epochs.set(projectId, epoch);
       return true;
     } catch (error) {
-      const reads = error instanceof AppError && READS.includes(error.code);
-      if (!reads || takeOver) throw error;
+      if (!(error instanceof AppError) || takeOver) throw error;
+      // A full disk keeps nobody out: each write then claims for its own time, where there is room for it.
+      if (error.code === 'store/quota') return true;
+      if (!READS.includes(error.code)) throw error;
       return false;
     }
   }

@@ -3,6 +3,7 @@ import { describe, expect, test, vi } from 'vitest';
 import type { Seated } from '../../../src/services/tabs';
 import { Tabs } from '../../../src/services/tabs';
 import type { RunEvent } from '../../../src/services/runs';
+import { FaultyDisk } from './faulty-disk';
 import { fill, freshStores, runDraft } from './fixtures';
 
 const stores = freshStores();
@@ -84,6 +85,19 @@ describe('a take-over', () => {
     expect(here.letGo).toHaveBeenCalledOnce();
     expect(here.moved).not.toHaveBeenCalled();
   });
+});
+
+test('a full disk keeps nobody from opening a project', async () => {
+  const disk = new FaultyDisk(1, 'quota');
+  const name = stores.name();
+  const store = await stores.opened({ name, middleware: disk.middleware });
+  const { projectId: id } = await fill(store);
+  const page = new Tabs(store, { store: name });
+  disk.armed = true;
+  expect(await page.sit(id, seat())).toBe(true);
+  expect(disk.failed).toBe(true);
+  // There is room again, and nothing has to be opened anew.
+  expect(await store.openTest(id)).toMatchObject({ testOpened: 1 });
 });
 
 describe('a page that looks on', () => {
