@@ -22,11 +22,10 @@ import { tabsMethods } from './tabs';
 import { scopedMethods } from './scoped';
 import { usageMethods } from './usage';
 import { undoHalfLocks } from './vault/half';
-import { eraseVault, vaultMethods } from './vault/methods';
+import { lazyVaultMethods } from './vault/lazy';
 import { routedMethods, routedTabs } from './vault/router';
 import type { Cost } from './vault/passphrase';
 import { Vaults } from './vault/vaults';
-import { verifyEverything } from './vault/verify';
 
 export interface StoreOptions {
   /** Of locks and channels, and prefix of the databases' names. */
@@ -69,6 +68,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
   const context = new StoreContext(name, core, cache, now, options.partBytes);
   context.ballastBytes = options.ballastBytes ?? 0;
   const vaults = new Vaults(context, options.partBytes, options.passphraseCost);
+  const locks = lazyVaultMethods(vaults);
   let opening: ReturnType<typeof openDatabases> | null = null;
   let releasePresence: Release | null = null;
 
@@ -133,11 +133,11 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     open,
     ...routedMethods(scopedMethods(context), vaults),
     ...routedTabs(tabsMethods(context), vaults),
-    ...vaultMethods(vaults),
+    ...locks,
     ...pretrainedMethods(context),
     ...featureMethods(context, options.featureBytes),
     async eraseProject(id) {
-      if (await vaults.row(id)) return { bytes: await eraseVault(vaults, id) };
+      if (await vaults.row(id)) return { bytes: await locks.eraseVault(id) };
       return { bytes: await eraseProject(context, id) };
     },
 
@@ -160,12 +160,12 @@ export function createStoreApi(options: StoreOptions = {}): Store {
         return bytes;
       });
     },
-    verify: () => verifyEverything(vaults),
+    verify: async () => (await import('./vault/verify')).verifyEverything(vaults),
     ...usageMethods(context),
     async heal() {
       await freeBallast(context);
       await context.whileNotCollecting('exclusive', () => context.sweep(false));
-      return verifyEverything(vaults);
+      return (await import('./vault/verify')).verifyEverything(vaults);
     },
     async eraseEverything() {
       vaults.closeAll();

@@ -8,10 +8,11 @@ import { listInterrupted } from '../runs';
 import type { VaultContext } from './context';
 import { createLock, openLock, rewrapPassphrase, rewrapRecovery } from './keys';
 import { IDLE_MINUTES, lockProject, removeLock } from './moving';
+import { freshParameters } from './passphrase';
 import { placesOf } from './places';
 import type { Vaults } from './vaults';
 
-export function vaultMethods(vaults: Vaults): VaultStoreApi {
+export function vaultMethods(vaults: Vaults): Omit<VaultStoreApi, 'listVaults'> {
   const { outside } = vaults;
 
   const rowOf = async (id: Id): Promise<VaultRow> =>
@@ -23,16 +24,16 @@ export function vaultMethods(vaults: Vaults): VaultStoreApi {
   }
 
   return {
-    async listVaults() {
-      return Promise.all((await vaults.rows()).map((row) => vaults.info(row)));
-    },
-
     async createVault(label, passphrase) {
       outside.assertWritable();
       refuseEmpty(passphrase);
       const projectId: Id = crypto.randomUUID();
       const about = { projectId, label, createdAt: outside.now(), idleMinutes: IDLE_MINUTES };
-      const { row, keys, recoveryKey } = await createLock(about, passphrase, vaults.parameters());
+      const { row, keys, recoveryKey } = await createLock(
+        about,
+        passphrase,
+        freshParameters(vaults.cost),
+      );
       const { vaults: table } = outside.core;
       await outside.writeNewProject(projectId, 'the lock', [table], () => table.add(row));
       vaults.admit(await vaults.enter(keys));
@@ -64,7 +65,7 @@ export function vaultMethods(vaults: Vaults): VaultStoreApi {
     async changePassphrase(projectId, secret, passphrase) {
       refuseEmpty(passphrase);
       const row = await rowOf(projectId);
-      await save(await rewrapPassphrase(row, secret, passphrase, vaults.parameters()));
+      await save(await rewrapPassphrase(row, secret, passphrase, freshParameters(vaults.cost)));
     },
 
     async renewRecoveryKey(projectId, passphrase) {

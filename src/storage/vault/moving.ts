@@ -22,6 +22,7 @@ import { SEALED_TABLES } from './image';
 import type { SealedTable } from './image';
 import { createLock, openLock } from './keys';
 import { chunksOf } from './named';
+import { freshParameters } from './passphrase';
 import { placesOf } from './places';
 import { undoHalfLock } from './half';
 import type { Vaults } from './vaults';
@@ -38,7 +39,7 @@ export async function lockProject(
   return outside.whileHeld(id, Symbol('lock'), async () => {
     const { records, stillOpen } = await readProject(outside, id);
     const about = { projectId: id, label, createdAt: outside.now(), idleMinutes: IDLE_MINUTES };
-    const lock = await createLock(about, passphrase, vaults.parameters());
+    const lock = await createLock(about, passphrase, freshParameters(vaults.cost));
     const { vaults: table } = outside.core;
     await outside.writeProject(id, 'the lock', [table], () => table.put(lock.row));
     const vault = await vaults.enter(lock.keys);

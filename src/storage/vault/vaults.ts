@@ -2,16 +2,14 @@
 import { changesChannel } from '../../protocol/tabs';
 import type { StoreChange } from '../../protocol/tabs';
 import type { ChunkRef, Id } from '../../protocol/entities';
-import type { Argon2Parameters, VaultInfo, VaultRow } from '../../protocol/vault';
+import type { VaultInfo, VaultRow } from '../../protocol/vault';
 import type { StoreContext } from '../context';
 import { guarded } from '../errors';
 import { scopedMethods } from '../scoped';
 import type { ScopedMethods } from '../scoped';
-import { VaultContext } from './context';
+import type { VaultContext } from './context';
 import { closedVault } from './errors';
-import { createImage } from './image';
 import type { VaultKeys } from './keys';
-import { freshParameters } from './passphrase';
 import type { Cost } from './passphrase';
 import { placesOf } from './places';
 
@@ -23,7 +21,8 @@ export interface OpenVault {
 export class Vaults {
   readonly outside: StoreContext;
   readonly #partBytes: number | undefined;
-  readonly #cost: Cost | undefined;
+  /** Of a guess at a passphrase that is new. */
+  readonly cost: Cost | undefined;
   readonly #open = new Map<Id, OpenVault>();
   readonly #channel: BroadcastChannel;
   /** Where imports under way go, and where those went that have ended: their last chunks may still be on the way. */
@@ -32,17 +31,12 @@ export class Vaults {
   constructor(outside: StoreContext, partBytes?: number, cost?: Cost) {
     this.outside = outside;
     this.#partBytes = partBytes;
-    this.#cost = cost;
+    this.cost = cost;
     this.#channel = new BroadcastChannel(changesChannel(outside.name));
     this.#channel.onmessage = ({ data }: MessageEvent<StoreChange>) => {
       if (data.type === 'written') void this.#refresh(data.projectId);
       if (data.type === 'erased') this.closeAll();
     };
-  }
-
-  /** For a passphrase that is new. */
-  parameters(): Argon2Parameters {
-    return freshParameters(this.#cost);
   }
 
   get opened(): readonly OpenVault[] {
@@ -63,6 +57,10 @@ export class Vaults {
   /** Decrypts it into memory, for this one caller until `admit`. */
   async enter(keys: VaultKeys): Promise<OpenVault> {
     const { projectId } = keys;
+    const [{ createImage }, { VaultContext }] = await Promise.all([
+      import('./image'),
+      import('./context'),
+    ]);
     const image = await createImage(`vault-${projectId}`);
     const context = new VaultContext(
       {
