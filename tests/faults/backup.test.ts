@@ -149,6 +149,7 @@ test('a folder is filled by itself, is known after a restart of the page, and gi
   const { page } = first;
   await page.getByRole('button', { name: 'Choose a folder' }).click();
   await page.getByText('Everything is backed up.').waitFor(SOON);
+  await page.getByText(/Last backup/).waitFor(SOON);
   await settings(first);
   await page.getByText('Into the folder “Backups”').waitFor(SOON);
   await accessible(page);
