@@ -44,7 +44,8 @@ if (inPage) {
 // A page stands under two policies, its own element's and its response's, and each reports an attempt.
 const attempts = new Map<string, number>();
 let most = 0;
-globalThis.addEventListener('securitypolicyviolation', ({ originalPolicy }) => {
+globalThis.addEventListener('securitypolicyviolation', (event) => {
+  const { originalPolicy } = event as SecurityPolicyViolationEvent;
   const count = (attempts.get(originalPolicy) ?? 0) + 1;
   attempts.set(originalPolicy, count);
   if (count > most) add({ out: 0, refused: count - most });
