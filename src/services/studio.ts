@@ -1,7 +1,7 @@
 /**
  * The studio's use cases, typed and without a screen: what a button does and what a job does is the same call
  * here. Simple reads and edits go straight to `studio.workers.store`; a method stands here where several workers
- * have to act together.
+ * have to act together. What trains and judges is loaded when it is first asked for, not with the first screen.
  */
 import { AppError } from '../core/errors';
 import { wholeFile } from '../core/whole-file';
@@ -31,7 +31,6 @@ import type {
 } from '../protocol/entities';
 import type { GraphPicture, GraphSource, NodeDetails } from '../protocol/graph-view';
 import type { Architecture, PretrainedFile, PretrainedModel } from '../protocol/pretrained';
-import { startBaselines } from './baselines';
 import { moved } from './bridge';
 import type { Async } from './bridge';
 import {
@@ -42,15 +41,11 @@ import {
   defaultSplit,
   defaultTraining,
 } from './defaults';
-import { compress } from './compression';
 import { Device } from './device';
 import { forecastMemory } from './forecast';
-import { evaluate, evaluateOn, openPart } from './judging';
 import type { Evaluated } from './judging';
-import { startProfile } from './profile';
 import type { ProfileHandle } from './profile';
 import { runConfig } from './run-config';
-import { resumeRun, startRun } from './runs';
 import type { FinishedRun, RunHandle, RunListener } from './runs';
 import { Tabs } from './tabs';
 import type { TabsOptions } from './tabs';
@@ -207,17 +202,19 @@ export class Studio {
   }
 
   /** Trains the project's model as it is configured now. */
-  startRun(project: Project, name: string, listener: RunListener): Promise<RunHandle> {
+  async startRun(project: Project, name: string, listener: RunListener): Promise<RunHandle> {
     const request = {
       projectId: project.id,
       config: this.runConfig(project),
       name,
       role: 'model',
     } as const;
+    const { startRun } = await import('./runs');
     return startRun(this.workers, this.device, request, listener);
   }
 
-  resumeRun(runId: Id, listener: RunListener): Promise<RunHandle> {
+  async resumeRun(runId: Id, listener: RunListener): Promise<RunHandle> {
+    const { resumeRun } = await import('./runs');
     return resumeRun(this.workers, this.device, runId, listener);
   }
 
@@ -227,7 +224,7 @@ export class Studio {
   }
 
   /** Times the kernels of so many steps of the project's training, without a run. */
-  profile(
+  async profile(
     project: Project,
     name: string,
     steps: number,
@@ -235,6 +232,7 @@ export class Studio {
   ): Promise<ProfileHandle> {
     const config = this.runConfig(project);
     const request = { projectId: project.id, name, config, steps };
+    const { startProfile } = await import('./profile');
     return startProfile(this.workers, this.device, request, listener);
   }
 
@@ -243,6 +241,7 @@ export class Studio {
     // The linear one looks at the rows as they are, not as a pretrained body wants them.
     const config = this.runConfig({ ...project, blueprint: BLUEPRINTS.linear });
     const dataset = await this.workers.store.getDataset(config.datasetId);
+    const { startBaselines } = await import('./baselines');
     return startBaselines(this.workers, this.device, project.id, config, dataset, listener);
   }
 
@@ -250,38 +249,42 @@ export class Studio {
    * Judges a model on a part and records it. `test` opens the sealed part and counts the opening, unless `part`
    * rows from an opening just counted are handed in.
    */
-  evaluate(
+  async evaluate(
     callId: string,
     modelId: Id,
     part: SplitPart,
     onProgress: OnProgress,
     opened?: RawPart,
   ): Promise<Evaluated> {
+    const { evaluate } = await import('./judging');
     return evaluate(this.workers, callId, modelId, part, onProgress, opened);
   }
 
   /** Judges a model on every row of a dataset that it has not been trained on and records it. */
-  evaluateOn(
+  async evaluateOn(
     callId: string,
     modelId: Id,
     datasetId: Id,
     onProgress: OnProgress,
   ): Promise<Evaluated> {
+    const { evaluateOn } = await import('./judging');
     return evaluateOn(this.workers, callId, modelId, datasetId, onProgress);
   }
 
   /** Raw inputs and truths of a part; opening `test` is counted first. */
-  openPart(project: Project, model: ModelVersion, part: SplitPart): Promise<RawPart> {
+  async openPart(project: Project, model: ModelVersion, part: SplitPart): Promise<RawPart> {
+    const { openPart } = await import('./judging');
     return openPart(this.workers, project, model, part);
   }
 
   /** A quantised copy of a model, kept as a ModelVersion with its parent. */
-  compress(
+  async compress(
     callId: string,
     modelId: Id,
     mode: 'int8-dynamic' | 'int8-static',
     onProgress: OnProgress,
   ): Promise<{ readonly model: ModelVersion; readonly notes: readonly string[] }> {
+    const { compress } = await import('./compression');
     return compress(this.workers, callId, modelId, mode, onProgress);
   }
 

@@ -2,7 +2,6 @@
 import { AppError } from '../core/errors';
 import type { StoreApi } from '../protocol/api';
 import type { Id, Project, ProjectEdit } from '../protocol/entities';
-import { copyBundle, insertBundle, readBundle, withoutTrash } from './bundle';
 import type { StoreContext } from './context';
 import { deletionOf, eraseProject } from './deletion';
 import { found } from './errors';
@@ -99,6 +98,7 @@ export function projectMethods(context: StoreContext): ProjectMethods {
     },
 
     async duplicateProject(id) {
+      const { copyBundle, insertBundle, readBundle, withoutTrash } = await import('./bundle');
       const bundle = withoutTrash(await readBundle(context, id));
       const copy = await copyBundle(bundle, context.now(), `${bundle.project.name} (copy)`);
       return insertBundle(context, copy);

@@ -13,14 +13,13 @@ import { featureMethods } from './feature-cache';
 import { expireImports, interruptedAtStart } from './imports';
 import type { Release } from './locks';
 import { holdLock } from './locks';
-import { Opening, incarnation } from './opening';
+import { Opening, acknowledgeLoss, incarnation } from './opening';
 import { pretrainedMethods } from './pretrained';
 import { interruptAbandoned, listInterrupted } from './runs';
 import type { StoreMiddleware } from './schema';
 import { SCHEMA_VERSION, createCacheDatabase, createCoreDatabase, versionOnDisk } from './schema';
 import { tabsMethods } from './tabs';
 import { scopedMethods } from './scoped';
-import { usageMethods } from './usage';
 import { undoHalfLocks } from './vault/half';
 import { lazyVaultMethods } from './vault/lazy';
 import { routedMethods, routedTabs } from './vault/router';
@@ -129,6 +128,8 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     }
   }
 
+  const usage = async () => (await import('./usage')).usageMethods(context);
+
   return {
     open,
     ...routedMethods(scopedMethods(context), vaults),
@@ -161,7 +162,11 @@ export function createStoreApi(options: StoreOptions = {}): Store {
       });
     },
     verify: async () => (await import('./vault/verify')).verifyEverything(vaults),
-    ...usageMethods(context),
+    // The Storage screen's, which comes with it.
+    describeStorage: async () => (await usage()).describeStorage(),
+    freeStorage: async (kinds) => (await usage()).freeStorage(kinds),
+    freeBallast: () => freeBallast(context),
+    acknowledgeLoss: () => acknowledgeLoss(context),
     async heal() {
       await freeBallast(context);
       await context.whileNotCollecting('exclusive', () => context.sweep(false));

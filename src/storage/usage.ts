@@ -13,7 +13,6 @@ import type { StoreContext } from './context';
 import { eraseProject } from './deletion';
 import { guarded } from './errors';
 import { importMethods } from './imports';
-import { acknowledgeLoss } from './opening';
 import {
   checkpointPrefix,
   evaluationChunks,
@@ -24,7 +23,7 @@ import {
 } from './references';
 import { deleteCheckpointBytes } from './checkpoints';
 
-type UsageMethods = Omit<StorageApi, 'heal'>;
+export type UsageMethods = Pick<StorageApi, 'describeStorage' | 'freeStorage'>;
 
 export function usageMethods(context: StoreContext): UsageMethods {
   const { core, cache } = context;
@@ -75,8 +74,6 @@ export function usageMethods(context: StoreContext): UsageMethods {
       for (const kind of kinds) await free[kind]();
       return { before, after: await storedBytes() };
     },
-    freeBallast: () => freeBallast(context),
-    acknowledgeLoss: () => acknowledgeLoss(context),
   };
 }
 

@@ -60,7 +60,8 @@ export async function verifyStore(context: StoreContext): Promise<readonly strin
   }
   for (const info of await context.chunks.list()) {
     const owned = vaults.has(vaultOfPlace(info.storageKey) ?? '');
-    const spared = context.sparesAll || owned || context.chunks.inGrace(info) || isHeld(info, imports);
+    const spared =
+      context.sparesAll || owned || context.chunks.inGrace(info) || isHeld(info, imports);
     if (!referenced.has(info.storageKey) && !spared) {
       problems.push(`Nothing names the chunk ${info.storageKey} (${info.bytes} bytes).`);
     }

@@ -13,7 +13,8 @@ export function lazyFileMethods(context: StoreContext): FileMethods {
     importArchive: async (...args) => (await methods()).importArchive(...args),
     // Nothing is under way in what was never loaded.
     cancelArchive: async (callId) => (await loaded)?.cancelArchive(callId),
-    backupStates: async (only) => (await methods()).backupStates(only),
+    // Asked at every start, and small.
+    backupStates: async (only) => (await import('./states')).backupStates(context, only),
     exportProject: async (...args) => (await methods()).exportProject(...args),
     importProject: async (file) => (await methods()).importProject(file),
   };

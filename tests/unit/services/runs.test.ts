@@ -118,6 +118,9 @@ function fake(...attempts: Attempt[]): Fake {
     expectSteps: () => undefined,
     trained: () => undefined,
     terminate: () => undefined,
+    onTrouble: () => undefined,
+    reopenStore: () => Promise.reject(new Error('Not asked.')),
+    forgetData: () => undefined,
   };
   return { workers, records, requests, models, restarts, refusals };
 }
