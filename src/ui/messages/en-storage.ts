@@ -36,6 +36,7 @@ export const storage = {
   },
   free: {
     title: 'What can go',
+    nothing: 'Nothing: all of it belongs to a project.',
     garbage: 'What nothing uses',
     features: 'What can be computed again',
     trash: 'Projects in the Trash',
