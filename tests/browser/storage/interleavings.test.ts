@@ -15,7 +15,7 @@ import { deleteStore, freshName } from './fixtures';
 beforeEach(quietConsole);
 
 const FAULTS: readonly Fault[] = ['quota', 'abort', 'unknown', 'killed'];
-const INTERLEAVINGS = rounds(200, 2500);
+const INTERLEAVINGS = rounds(80, 2500);
 const LONGEST = 14;
 
 type Sequence = Iterable<fc.AsyncCommand<World, World>>;

@@ -279,7 +279,7 @@ describe('any interleaving of two writers', () => {
           await store.releaseProject(id);
         }
       });
-      await fc.assert(property, { numRuns: rounds(25, 500) });
+      await fc.assert(property, { numRuns: rounds(12, 500) });
       expect(refusals).toBeGreaterThan(0);
       expect(thefts).toBeGreaterThan(0);
       expect(await a.verify()).toEqual([]);
