@@ -166,7 +166,10 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     describeStorage: async () => (await usage()).describeStorage(),
     freeStorage: async (kinds) => (await usage()).freeStorage(kinds),
     freeBallast: () => freeBallast(context),
-    acknowledgeLoss: () => acknowledgeLoss(context),
+    async acknowledgeLoss() {
+      await acknowledgeLoss(context);
+      await context.tidy(context.whileNotCollecting('exclusive', () => context.sweep(false)));
+    },
     async heal() {
       await freeBallast(context);
       await context.whileNotCollecting('exclusive', () => context.sweep(false));

@@ -38,9 +38,11 @@ export async function harmedRun(page: Page): Promise<Run | null> {
 export async function taught(
   page: Page,
 ): Promise<{ readonly run: Run; readonly model: ModelVersion | null } | null> {
+  // Both come in one transaction: whose model is there has ended, when it is looked at after it.
+  const all = await modelsIn(page);
   const run = (await runsIn(page)).find(({ role }) => role === 'model');
   if (!run) return null;
-  const models = (await modelsIn(page)).filter(({ runId }) => runId === run.id);
+  const models = all.filter(({ runId }) => runId === run.id);
   if (models.length > 1) throw new Error(`The run has ${models.length} models.`);
   return { run, model: models[0] ?? null };
 }
