@@ -4,6 +4,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openStudio } from '../support/studio';
 import type { Opened } from '../support/studio';
+import { interruptedAt, stepShown, trainUntilStopped } from '../support/train-screen';
 
 const READING = 'open for editing in another tab';
 const MOVED = 'moved to another tab';
@@ -193,38 +194,16 @@ it('a tab that was frozen while its project moved writes nothing when it wakes, 
   await named(first, 'Birds of the second tab');
 });
 
-/** The step that the progress line names; 0 where there is none. */
-async function stepShown(page: Page): Promise<number> {
-  const text = (await page.textContent('main')) ?? '';
-  return Number(/steps\s*([\d,]+) of/.exec(text)?.[1]?.replaceAll(',', '') ?? 0);
-}
-
 it('a run moves with its project: seen in both tabs, saved in the one, resumed in the other', async () => {
   const { page: first } = studio;
   const second = await opened('train');
-  await button(first, 'Change for the next run').click();
-  // It ends when it is told to, and not before.
-  const settings = first.getByRole('dialog');
-  for (const [label, value] of [
-    ['Epochs', '10000'],
-    ['Early stop', '0'],
-  ] as const) {
-    const field = settings.getByLabel(label, { exact: false }).first();
-    await field.fill(value);
-    await field.press('Tab');
-  }
-  await button(first, 'Done').click();
-  await button(first, 'Train again').or(longer(first)).first().click();
+  await trainUntilStopped(first);
   await expect.poll(() => stepShown(first), { timeout: 60_000 }).toBeGreaterThan(20);
   const seen = await stepShown(second);
   await expect.poll(() => stepShown(second), SOON).toBeGreaterThan(seen + 20);
   const before = await stepShown(second);
   await button(second, 'Take over here').click();
-  const notice = second.getByText(/was interrupted at step/);
-  await notice.waitFor({ timeout: 30_000 });
-  const kept = Number(
-    /at step ([\d,]+) of/.exec((await notice.textContent()) ?? '')?.[1]?.replaceAll(',', ''),
-  );
+  const kept = await interruptedAt(second);
   expect(kept).toBeGreaterThanOrEqual(before);
   await banner(first, MOVED).waitFor(SOON);
   await expect.poll(() => stepShown(first), SOON).toBe(0);
