@@ -19,6 +19,8 @@ export interface Argon2Parameters {
 export interface WrappedKey {
   readonly iv: ArrayBuffer;
   readonly bytes: ArrayBuffer;
+  /** SHA-256 of all that this way in needs, so that damage is told from a wrong passphrase; absent in older locks. */
+  readonly sha256?: string;
 }
 
 export interface VaultRow {
@@ -46,6 +48,8 @@ export interface VaultInfo {
   readonly open: boolean;
   /** No project was put into it yet; null while it is closed. */
   readonly empty: boolean | null;
+  /** Records that do not open, in words; of a closed one nobody knows. */
+  readonly damaged: readonly string[];
 }
 
 /** Either way in. */
@@ -56,6 +60,8 @@ export interface Unlocked {
   readonly project: Project | null;
   /** Runs that were going on when it was closed; they can be resumed. */
   readonly interrupted: readonly Run[];
+  /** Records that do not open, in words: all others work. */
+  readonly damaged: readonly string[];
 }
 
 export interface VaultStoreApi {
@@ -74,7 +80,7 @@ export interface VaultStoreApi {
     label: string,
     passphrase: string,
   ): Promise<{ readonly recoveryKey: string; readonly stillOpen: readonly string[] }>;
-  /** `vault/wrong-passphrase`, `vault/tampered`, `vault/weak-parameters`, `vault/newer`. */
+  /** `vault/wrong-passphrase`, `vault/damaged-lock`, `vault/weak-parameters`, `vault/newer`. */
   unlockVault(projectId: Id, secret: VaultSecret): Promise<Unlocked>;
   /** Forgets its key and everything that was decrypted. */
   closeVault(projectId: Id): Promise<void>;

@@ -60,6 +60,7 @@ export class App {
       () => void this.backups.load(),
     );
     this.vaults = new Vaults(() => this.studio(), {
+      busy: (id) => this.#importsInto(id) || this.#opened(id).some(({ training }) => training.busy),
       trains: (id) => this.#opened(id).some(({ training }) => training.busy),
       leave: (id) => this.#shut(id),
       changed: () => this.projects.load(),
@@ -177,6 +178,13 @@ export class App {
     return id !== undefined && this.vaults.isOpen(id) ? id : null;
   }
 
+  /** Data is on its way into the lock. */
+  #importsInto(id: string): boolean {
+    const { imports, pictures } = this;
+    const into = imports.into ?? this.#lockedHere();
+    return into === id && (imports.progress !== null || pictures.progress !== null);
+  }
+
   #opened(id: string): readonly OpenProject[] {
     const all = this.#project ? [this.#project, ...this.#working] : this.#working;
     return all.filter(({ current }) => current.id === id);
@@ -187,7 +195,12 @@ export class App {
     for (const project of this.#opened(id)) await this.#leave(project);
     this.#working = this.#working.filter(({ current }) => current.id !== id);
     this.toasts.clear();
-    if (this.imports.into === id) this.imports.into = null;
+    if (this.imports.into === id) {
+      // What it wrote is given up, or found again after unlocking; no name of a file stays on the page.
+      this.imports.cancel();
+      this.imports.into = null;
+    }
+    if (this.#lockedHere() === id) this.pictures.clear();
     if (this.#project?.current.id !== id) return;
     this.#project = null;
     this.#projectError = closedDoor(id);

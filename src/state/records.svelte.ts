@@ -1,4 +1,5 @@
 /** What the open project holds besides its settings and runs: its data, its models and their evaluations. */
+import { AppError } from '../core/errors';
 import type { DatasetVersion, Evaluation, Id, ModelVersion } from '../protocol/entities';
 import type { Studio } from './studio';
 
@@ -34,7 +35,14 @@ export class Records {
 
   async loadDataset(id: Id | null): Promise<void> {
     if (id === this.#dataset?.id) return;
-    this.#dataset = id === null ? null : await this.#studio.store.getDataset(id);
+    this.#dataset = null;
+    if (id === null) return;
+    try {
+      this.#dataset = await this.#studio.store.getDataset(id);
+    } catch (error) {
+      // A damaged record must not keep the whole project shut; a note above every screen names it.
+      if (!(error instanceof AppError) || error.code !== 'vault/tampered') throw error;
+    }
   }
 
   async loadModels(): Promise<void> {

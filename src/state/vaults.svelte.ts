@@ -1,6 +1,6 @@
 /**
  * Locked projects on this page: doors and what may be done with them. A door that nobody went through for a while shuts
- * by itself, in every tab, unless its project trains. Nothing is remembered across a reload.
+ * by itself, in every tab, unless its project trains or takes data in. Nothing is remembered across a reload.
  */
 import { AppError } from '../core/errors';
 import type { Id, Run } from '../protocol/entities';
@@ -10,6 +10,8 @@ import type { Studio } from './studio';
 /** What the page does for it. */
 export interface VaultHost {
   trains(projectId: Id): boolean;
+  /** It trains, or data is being brought into it: not left alone. */
+  busy(projectId: Id): boolean;
   /** Writes what was edited and forgets the project. */
   leave(projectId: Id): Promise<void>;
   /** Which projects can be listed is another. */
@@ -183,7 +185,7 @@ export class Vaults {
   look(): void {
     const idle = this.#now() - this.#lastSign;
     for (const { projectId, open, idleMinutes } of this.#list ?? []) {
-      if (!open || idle < idleMinutes * MINUTE || this.#host.trains(projectId)) continue;
+      if (!open || idle < idleMinutes * MINUTE || this.#host.busy(projectId)) continue;
       this.#shut(projectId).catch((error: unknown) => (this.#error = error));
     }
   }

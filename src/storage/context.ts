@@ -49,6 +49,11 @@ export class StoreContext {
     this.claims = new Claims(name, core, now, (change) => this.tell(change));
   }
 
+  /** Records of a locked project that do not open, in words. What lies in the open has no seal to tell. */
+  get damagedRecords(): readonly string[] {
+    return [];
+  }
+
   assertWritable(): void {
     if (!this.readOnly) return;
     throw new AppError(

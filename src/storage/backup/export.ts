@@ -5,9 +5,10 @@
 import type { Exported, ExportPlan, ExportRequest } from '../../protocol/backup';
 import type { OnProgress } from '../../protocol/progress';
 import type { StoreContext } from '../context';
+import { isDamage } from '../errors';
 import type { Call } from './calls';
 import { writeContainer } from './container';
-import { findBad, inWords, isDamage, planFile } from './plan';
+import { findBad, inWords, planFile } from './plan';
 import type { Bad, Plan } from './plan';
 import { isChanged } from './sealed';
 import type { EndedSink } from './sinks';

@@ -1,5 +1,5 @@
 /** What goes into a file: chosen and described before a byte of it is written, and without reading the data. */
-import { AppError } from '../../core/errors';
+import type { AppError } from '../../core/errors';
 import type { ExportRequest, SavedProject } from '../../protocol/backup';
 import type { ChunkRef, Id } from '../../protocol/entities';
 import type { PretrainedModel } from '../../protocol/pretrained';
@@ -7,7 +7,7 @@ import { bundleChunks, readBundle, withoutTrash } from '../bundle';
 import type { Bundle } from '../bundle';
 import { leaves } from '../chunks';
 import type { StoreContext } from '../context';
-import { megabytes } from '../errors';
+import { isDamage, megabytes } from '../errors';
 import type { Kind, LeftOut, Manifest, Outgoing } from './container';
 import { describeContents, describeProject } from './contents';
 import { entryOf } from './entry';
@@ -105,6 +105,7 @@ async function planArchive(
       index.projects.push({ id, name: locked.label, sealed: true });
       contents.push(`“${locked.label}”: locked, as it lies sealed (${megabytes(locked.bytes)})`);
       sealed.push(...locked.outgoing);
+      leftOut.push(...locked.leftOut);
       continue;
     }
     const read = await readForFile(context, id, request, bad);
@@ -204,6 +205,10 @@ async function readForFile(
   const bundle = withData ? mended : withoutRows(mended);
   const bad = new Map([...known, ...(await badChunks(context, bundleChunks(bundle), known))]);
   const leftOut = [
+    ...context.damagedRecords.map((what) => ({
+      what: `the record of ${what}`,
+      why: 'it is not what was sealed in this browser',
+    })),
     ...danglingRecords(chosen).map((what) => ({
       what,
       why: 'a record that it needs is not in this browser',
@@ -254,10 +259,6 @@ export async function findBad(plan: Plan, check: () => void): Promise<Bad> {
     }
   }
   return bad;
-}
-
-export function isDamage(error: unknown): error is AppError {
-  return error instanceof AppError && error.code === 'store/corrupt';
 }
 
 /** The first sentence: what follows says what to do in this browser. */

@@ -11,8 +11,8 @@ import type { VaultRow } from '../../protocol/vault';
 import type { StoreContext } from '../context';
 import { count, figure, hash, id, text } from '../record-parts';
 import type { Schema } from '../record-parts';
-import { readSealed, readSealedChunk, restoreSealed } from '../vault/sealed';
-import type { Opened, Outgoing } from './container';
+import { isListed, readSealed, readSealedChunk, restoreSealed } from '../vault/sealed';
+import type { LeftOut, Opened, Outgoing } from './container';
 import { entryOf } from './entry';
 import type { ReadEntry } from './records';
 import { checked, damaged, parseJson } from './refusals';
@@ -28,7 +28,7 @@ interface SealedFile {
 }
 
 const bytes = v.instance(ArrayBuffer);
-const wrapped = { iv: bytes, bytes };
+const wrapped = { iv: bytes, bytes, sha256: v.optional(hash) };
 const vault: Schema<VaultRow> = v.strictObject({
   format: v.literal(1),
   projectId: id,
@@ -57,6 +57,8 @@ export interface SealedPlan {
   readonly label: string;
   readonly bytes: number;
   readonly outgoing: readonly Outgoing[];
+  /** What the browser cannot bring. Whether the rest opens, nobody knows without the passphrase. */
+  readonly leftOut: readonly LeftOut[];
 }
 
 /** Reads every chunk once for its hash: of ciphertext no record says it. */
@@ -64,10 +66,14 @@ export async function planSealed(context: StoreContext, projectId: Id): Promise<
   const sealed = await readSealed(context, projectId);
   const outgoing: Outgoing[] = [];
   const chunks: SealedFile['chunks'][number][] = [];
+  const lost: string[] = [];
   for (const { storageKey } of sealed.chunks) {
     const content = await readSealedChunk(context, storageKey);
-    // It went meanwhile, and so did what named it.
-    if (content === null) continue;
+    if (content === null) {
+      // It went meanwhile, and so did what named it; or its bytes are gone and its entry is not.
+      if (await isListed(context, storageKey)) lost.push(storageKey.slice(-64));
+      continue;
+    }
     const sha256 = await sha256Hex(content);
     const { byteLength } = content;
     chunks.push({ storageKey, bytes: byteLength, sha256 });
@@ -90,6 +96,17 @@ export async function planSealed(context: StoreContext, projectId: Id): Promise<
     label: lock.label,
     bytes: chunks.reduce((sum, chunk) => sum + chunk.bytes, 0),
     outgoing: [entry, ...outgoing],
+    leftOut: [
+      ...sealed.unreadable.map((key) => leftOut(lock.label, `record ${key.slice(0, 12)}`)),
+      ...lost.map((place) => leftOut(lock.label, `piece ${place.slice(0, 12)}`)),
+    ],
+  };
+}
+
+function leftOut(label: string, piece: string): LeftOut {
+  return {
+    what: `the sealed ${piece} of “${label}”`,
+    why: 'it cannot be read from this browser',
   };
 }
 

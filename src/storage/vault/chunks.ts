@@ -2,22 +2,28 @@
  * The chunks of an open vault: to the store they have the keys they always had, on the disk they are sealed and lie
  * under names that tell nothing. What is where is known in memory, from the records.
  */
-import type { ChunkRef, Timestamp } from '../../protocol/entities';
-import { Chunks, leaves } from '../chunks';
+import type { ChunkRef, Id, Timestamp } from '../../protocol/entities';
+import { Chunks, isHeld, leaves } from '../chunks';
 import type { KeySet, PutOptions } from '../chunks';
+import { sha256Hex } from '../../core/hash';
 import { guarded, megabytes } from '../errors';
-import type { CacheDatabase } from '../schema';
+import type { CacheDatabase, ChunkInfoRow } from '../schema';
 import { SEAL_BYTES, seal, unseal } from './envelope';
-import { tampered } from './errors';
+import { isTampered, tampered } from './errors';
 import { nameOf } from './keys';
 import type { VaultKeys } from './keys';
 import { placesOf } from './places';
+import { isUnreadable } from './rows';
 
 export class SealedChunks extends Chunks {
   readonly #keys: VaultKeys;
   readonly #disk: CacheDatabase;
   readonly #known: CacheDatabase;
   readonly #clock: () => Timestamp;
+  /** What records name and is not on the disk as it should be. */
+  #lacking: ReadonlySet<string> = new Set();
+  /** Some records do not open, so that what nothing seems to name may be theirs. */
+  sparesAll = false;
 
   /**
    * @param disk where the sealed bytes lie
@@ -37,13 +43,21 @@ export class SealedChunks extends Chunks {
     this.#clock = now;
   }
 
+  /** What an interrupted import left is known by its place alone until the same bytes come again. */
   async place(storageKey: string): Promise<string> {
-    return placesOf(this.#keys.projectId) + (await nameOf(this.#keys, 'chunk', storageKey));
+    const own = placesOf(this.#keys.projectId);
+    if (storageKey.startsWith(own)) return storageKey;
+    return own + (await nameOf(this.#keys, 'chunk', storageKey));
   }
 
   /** Whether a record of this vault may name it. */
   async has(ref: ChunkRef): Promise<boolean> {
     return (await this.missing([ref])).length === 0;
+  }
+
+  /** Whether a record of this vault names it, and it is not whole here. */
+  lacks(ref: ChunkRef): boolean {
+    return leaves([ref]).some(({ storageKey }) => this.#lacking.has(storageKey));
   }
 
   protected override async write(
@@ -54,25 +68,36 @@ export class SealedChunks extends Chunks {
   ): Promise<ChunkRef> {
     const size = bytes.byteLength;
     const place = await this.place(storageKey);
-    const sealed = await seal(this.#keys.sealing, this.#identity(storageKey), bytes);
     const { chunkInfo } = this.#known;
     const before = await chunkInfo.get(storageKey);
-    const held = heldBy === undefined ? {} : { heldBy: [...(before?.heldBy ?? []), heldBy] };
+    const left = await chunkInfo.get(place);
+    const holders = [
+      ...(before?.heldBy ?? []),
+      ...(left?.heldBy ?? []),
+      ...(heldBy ? [heldBy] : []),
+    ];
+    const held = holders.length > 0 && { heldBy: [...new Set(holders)] };
+    const sealed =
+      left && (await this.#liesAt(place, storageKey, sha256))
+        ? null
+        : await seal(this.#keys.sealing, this.#identity(storageKey), bytes);
     // Known first: the collector removes what lies on the disk and is not.
     const now = this.#clock();
     await chunkInfo.put({ storageKey, bytes: size, pendingSince: now, ...held });
     try {
       await guarded(`${megabytes(size)} of data`, () =>
         this.#disk.transaction('rw', this.#disk.chunks, this.#disk.chunkInfo, async () => {
-          await this.#disk.chunks.put({ storageKey: place, bytes: sealed });
-          const bytes = sealed.byteLength;
-          await this.#disk.chunkInfo.put({ storageKey: place, bytes, pendingSince: now });
+          if (sealed) await this.#disk.chunks.put({ storageKey: place, bytes: sealed });
+          const bytes = size + SEAL_BYTES;
+          // Who holds it is a random name; it tells which chunks came together, as their times do.
+          await this.#disk.chunkInfo.put({ storageKey: place, bytes, pendingSince: now, ...held });
         }),
       );
     } catch (error) {
       await (before ? chunkInfo.put(before) : chunkInfo.delete(storageKey));
       throw error;
     }
+    if (left) await chunkInfo.delete(place);
     const ref = { sha256, storageKey, bytes: size };
     onWritten?.(ref);
     return ref;
@@ -80,28 +105,54 @@ export class SealedChunks extends Chunks {
 
   protected override async read(ref: ChunkRef): Promise<ArrayBuffer> {
     const place = await this.place(ref.storageKey);
-    const row = await guarded('a chunk of data', () => this.#disk.chunks.get(place));
+    const what = `the data chunk ${ref.sha256.slice(0, 12)} (${megabytes(ref.bytes)})`;
     const about = { storageKey: ref.storageKey, sha256: ref.sha256 };
-    if (row === undefined) throw tampered('a chunk of data', about);
-    const bytes = await unseal(this.#keys.sealing, this.#identity(ref.storageKey), row.bytes);
-    if (bytes.byteLength !== ref.bytes) throw tampered('a chunk of data', about);
+    const row = await guarded(what, () => this.#disk.chunks.get(place)).catch((error: unknown) => {
+      // The record is there and its bytes are not: a file of the profile is gone.
+      if (isUnreadable(error)) throw tampered(what, about, 'cannot be read', error);
+      throw error;
+    });
+    if (row === undefined) throw tampered(what, about, 'is missing');
+    const identity = this.#identity(ref.storageKey);
+    const bytes = await unseal(this.#keys.sealing, identity, row.bytes, what);
+    if (bytes.byteLength !== ref.bytes) throw tampered(what, about);
     return bytes;
+  }
+
+  /** Whether an interrupted import wrote the same bytes there. */
+  async #liesAt(place: string, storageKey: string, sha256: string): Promise<boolean> {
+    const row = await guarded('a chunk of data', () => this.#disk.chunks.get(place)).catch(
+      (error: unknown) => {
+        if (isUnreadable(error)) return undefined;
+        throw error;
+      },
+    );
+    if (row === undefined) return false;
+    try {
+      const bytes = await unseal(this.#keys.sealing, this.#identity(storageKey), row.bytes);
+      return (await sha256Hex(bytes)) === sha256;
+    } catch (error) {
+      if (isTampered(error)) return false;
+      throw error;
+    }
   }
 
   override async sweep(
     referenced: KeySet,
     alone: boolean,
-    imports?: ReadonlySet<string>,
+    imports: ReadonlySet<Id> = new Set(),
   ): Promise<number> {
     const before = await this.#knownPlaces();
-    const freed = await super.sweep(referenced, alone, imports);
+    await super.sweep(referenced, alone, imports);
     const known = await this.#knownPlaces();
     // Another tab may have this vault open too, and be about to name what it wrote just now.
-    const garbage = (await this.#onDisk()).filter(
-      (info) => !known.has(info.storageKey) && (before.has(info.storageKey) || !this.inGrace(info)),
-    );
+    const garbage = (await this.#onDisk()).filter((info) => {
+      if (known.has(info.storageKey)) return false;
+      const givenUp = info.heldBy !== undefined && !isHeld(info, imports);
+      return givenUp || before.has(info.storageKey) || !this.inGrace(info);
+    });
     await this.#remove(garbage.map(({ storageKey }) => storageKey));
-    return freed;
+    return garbage.reduce((sum, { bytes }) => sum + bytes - SEAL_BYTES, 0);
   }
 
   override async removeUnder(prefix: string): Promise<void> {
@@ -112,17 +163,30 @@ export class SealedChunks extends Chunks {
     await chunkInfo.bulkDelete(going);
   }
 
-  /** Starts from what the records name: those that lie on the disk in the right length are known. */
-  async recall(refs: readonly ChunkRef[]): Promise<void> {
+  /**
+   * Starts from what the records name: those that lie on the disk in the right length are known. So is, by its place,
+   * what an import holds that may be taken up again.
+   */
+  async recall(refs: readonly ChunkRef[], imports: ReadonlySet<Id>): Promise<void> {
     const named = new Map(leaves(refs).map((ref) => [ref.storageKey, ref]));
-    const lengths = new Map(
-      (await this.#onDisk()).map((info) => [info.storageKey, info.bytes] as const),
+    const stored = new Map((await this.#onDisk()).map((info) => [info.storageKey, info] as const));
+    const infos: ChunkInfoRow[] = (await this.list()).filter(
+      ({ storageKey, pendingSince }) => pendingSince !== undefined && !stored.has(storageKey),
     );
-    const infos = (await this.list()).filter((info) => info.pendingSince !== undefined);
+    const lacking = new Set<string>();
+    const places = new Set<string>();
+    for (const { storageKey } of infos) places.add(await this.place(storageKey));
     for (const { storageKey, bytes } of named.values()) {
-      const there = lengths.get(await this.place(storageKey));
-      if (there === bytes + SEAL_BYTES) infos.push({ storageKey, bytes });
+      const place = await this.place(storageKey);
+      places.add(place);
+      if (stored.get(place)?.bytes === bytes + SEAL_BYTES) infos.push({ storageKey, bytes });
+      else lacking.add(storageKey);
     }
+    for (const [place, info] of stored) {
+      if (places.has(place) || !isHeld(info, imports)) continue;
+      infos.push({ ...info, bytes: info.bytes - SEAL_BYTES });
+    }
+    this.#lacking = lacking;
     const { chunkInfo } = this.#known;
     await this.#known.transaction('rw', chunkInfo, async () => {
       await chunkInfo.clear();
@@ -137,7 +201,7 @@ export class SealedChunks extends Chunks {
     const places = new Set(stored.map(({ storageKey }) => storageKey));
     return [
       ...stored
-        .filter((info) => !known.has(info.storageKey) && !this.inGrace(info))
+        .filter((info) => !this.sparesAll && !known.has(info.storageKey) && !this.inGrace(info))
         .map(({ storageKey }) => storageKey),
       ...[...known].filter((place) => !places.has(place)),
     ];

@@ -13,12 +13,16 @@ import { guarded } from '../errors';
 import { isActive } from '../run-status';
 import type { CoreDatabase, SealedRow } from '../schema';
 import { SealedChunks } from './chunks';
-import { closedVault } from './errors';
+import { Damage } from './damage';
+import { closedVault, isTampered } from './errors';
 import type { Image } from './image';
 import { SEALED_TABLES } from './image';
 import type { VaultKeys } from './keys';
-import { openRow, rowKey, sealRow } from './rows';
 import { namedChunks } from './named';
+import { openRow, readRows, rowKey, sealRow } from './rows';
+import { standIn } from './stand-in';
+
+type OpenedRow = Awaited<ReturnType<typeof openRow>>;
 
 /** The store that the vault is part of. */
 export interface Outside {
@@ -33,6 +37,8 @@ export class VaultContext extends StoreContext {
   override readonly chunks: SealedChunks;
   /** Those of the whole store: a locked project has one writer as any other. */
   override readonly claims: Claims;
+  /** Records that do not open. While there are any nobody knows what they name: no bytes are given up. */
+  readonly damage: Damage;
   readonly #outside: Outside;
   readonly #keys: VaultKeys;
   readonly #image: Image;
@@ -53,6 +59,7 @@ export class VaultContext extends StoreContext {
       outside.partBytes,
     );
     this.claims = context.claims;
+    this.damage = new Damage(keys);
     this.readOnly = context.readOnly;
     this.#outside = outside;
     this.#keys = keys;
@@ -61,6 +68,10 @@ export class VaultContext extends StoreContext {
 
   override newProjectId(): Id {
     return this.projectId;
+  }
+
+  override get damagedRecords(): readonly string[] {
+    return this.damage.words;
   }
 
   override tell(change: StoreChange): void {
@@ -190,22 +201,43 @@ export class VaultContext extends StoreContext {
         await core.sealed.bulkDelete(deletions);
       }),
     );
+    for (const { key } of puts) this.damage.healed(key);
+    this.#spare();
+  }
+
+  #spare(): void {
+    this.sparesAll = this.damage.size > 0;
+    this.chunks.sparesAll = this.sparesAll;
   }
 
   async #load(): Promise<void> {
     const { projectId } = this;
     const { core } = this.#outside.context;
-    const sealed = await guarded('the locked project', () =>
-      core.sealed.where({ projectId }).toArray(),
+    const { rows: sealed, unreadable } = await readRows(core, projectId);
+    const bad = [...unreadable];
+    const rows: OpenedRow[] = [];
+    await Promise.all(
+      sealed.map(async (row) => {
+        try {
+          rows.push(await openRow(this.#keys, row));
+        } catch (error) {
+          if (!isTampered(error)) throw error;
+          bad.push(row.key);
+        }
+      }),
     );
-    const rows = await Promise.all(sealed.map((row) => openRow(this.#keys, row)));
     await this.#fill(this.core, rows);
+    await this.damage.found(bad, this.core);
+    const vault = await guarded('the lock', () => core.vaults.get(projectId));
+    if (vault) await standIn(this.core, this.damage, vault);
+    this.#spare();
     this.#image.takeChanges();
     this.#epoch = null;
-    await this.chunks.recall(await namedChunks(this.core));
+    const imports = await this.core.imports.toCollection().primaryKeys();
+    await this.chunks.recall(await namedChunks(this.core), new Set(imports));
   }
 
-  async #fill(core: CoreDatabase, rows: Awaited<ReturnType<typeof openRow>>[]): Promise<void> {
+  async #fill(core: CoreDatabase, rows: readonly OpenedRow[]): Promise<void> {
     const tables = SEALED_TABLES.map((name) => core.table(name));
     await core.transaction('rw', tables, async () => {
       for (const table of tables) {

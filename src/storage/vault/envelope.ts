@@ -54,8 +54,8 @@ export async function unseal(
   key: CryptoKey,
   identity: Identity,
   sealed: ArrayBuffer,
+  what = identity.kind === 'row' ? `the record ${identity.key.slice(0, 12)}` : 'a chunk of data',
 ): Promise<ArrayBuffer> {
-  const what = identity.kind === 'row' ? 'a record' : 'a chunk of data';
   if (sealed.byteLength < SEAL_BYTES) throw tampered(what, { ...identity });
   const iv = new Uint8Array(sealed, 0, IV_BYTES);
   const additionalData = associatedData(identity);

@@ -3,9 +3,10 @@
  * be changed without touching what it seals. Unwrapped for use it is not extractable, and only keys derived from it
  * work: one seals, one makes names. It exists in an extractable form only while it is wrapped.
  */
+import { sha256Hex } from '../../core/hash';
 import type { Argon2Parameters, VaultRow, VaultSecret, WrappedKey } from '../../protocol/vault';
 import { VAULT_FORMAT, associatedData, freshIv, isRefusal, utf8 } from './envelope';
-import { newerVault, wrongPassphrase, wrongRecoveryKey } from './errors';
+import { damagedLock, newerVault, wrongPassphrase, wrongRecoveryKey } from './errors';
 import { checkParameters, keyOfPassphrase } from './passphrase';
 import {
   keyOfRecovery,
@@ -39,8 +40,8 @@ export async function createLock(
   const row: VaultRow = {
     format: VAULT_FORMAT,
     ...about,
-    passphrase: { ...parameters, ...(await wrap(key, by, projectId, 'passphrase')) },
-    recovery: await wrap(key, await keyOfRecovery(recovery), projectId, 'recovery'),
+    passphrase: await wrap(key, by, projectId, 'passphrase', parameters),
+    recovery: await wrap(key, await keyOfRecovery(recovery), projectId, 'recovery', {}),
   };
   const recoveryKey = await writeRecoveryKey(recovery);
   // Once around, so that what is kept has been proved to open again.
@@ -78,8 +79,7 @@ export async function rewrapPassphrase(
 ): Promise<VaultRow> {
   const key = await unwrap(row, secret, 'AES-GCM', true, ['encrypt', 'decrypt']);
   const by = await keyOfPassphrase(passphrase, parameters);
-  const wrapped = await wrap(key, by, row.projectId, 'passphrase');
-  return { ...row, passphrase: { ...parameters, ...wrapped } };
+  return { ...row, passphrase: await wrap(key, by, row.projectId, 'passphrase', parameters) };
 }
 
 /** The same key under another recovery key. */
@@ -89,7 +89,7 @@ export async function rewrapRecovery(
 ): Promise<{ readonly row: VaultRow; readonly recoveryKey: string }> {
   const key = await unwrap(row, secret, 'AES-GCM', true, ['encrypt', 'decrypt']);
   const bytes = randomRecoveryBytes();
-  const recovery = await wrap(key, await keyOfRecovery(bytes), row.projectId, 'recovery');
+  const recovery = await wrap(key, await keyOfRecovery(bytes), row.projectId, 'recovery', {});
   return { row: { ...row, recovery }, recoveryKey: await writeRecoveryKey(bytes) };
 }
 
@@ -105,12 +105,14 @@ export async function nameOf(
   return hex;
 }
 
-async function wrap(
+/** With what else this way in needs. */
+async function wrap<P extends object>(
   key: CryptoKey,
   by: CryptoKey,
   projectId: string,
   way: Way,
-): Promise<WrappedKey> {
+  parameters: P,
+): Promise<P & WrappedKey> {
   const iv = freshIv();
   const additionalData = associatedData({ projectId, kind: way, key: '' });
   const bytes = await crypto.subtle.wrapKey('raw', key, by, {
@@ -118,7 +120,33 @@ async function wrap(
     iv,
     additionalData,
   });
-  return { iv: iv.buffer, bytes };
+  const wrapped = { ...parameters, iv: iv.buffer, bytes };
+  return { ...wrapped, sha256: await hashOf(projectId, way, wrapped) };
+}
+
+function hashOf(projectId: string, way: Way, part: object): Promise<string> {
+  const written = Object.entries(part)
+    .filter(([name]) => name !== 'sha256')
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]: [string, unknown]) => [
+      name,
+      value instanceof ArrayBuffer ? [...new Uint8Array(value)] : value,
+    ]);
+  return sha256Hex(utf8(JSON.stringify([projectId, way, written])));
+}
+
+/** What lies on the disk may be anything; a way in that is not what was written says so before it is tried. */
+async function checkWay({ projectId, ...row }: VaultRow, way: Way): Promise<void> {
+  const part: Partial<WrappedKey & Argon2Parameters> | undefined = row[way];
+  const needed =
+    way === 'passphrase' ? (['iv', 'bytes', 'salt'] as const) : (['iv', 'bytes'] as const);
+  const whole = needed.every((name) => part?.[name] instanceof ArrayBuffer);
+  if (!part || !whole) throw damagedLock(way);
+  if (way === 'passphrase') checkParameters(row.passphrase);
+  const { sha256 } = part;
+  if (sha256 !== undefined && sha256 !== (await hashOf(projectId, way, part))) {
+    throw damagedLock(way);
+  }
 }
 
 async function unwrap(
@@ -129,8 +157,8 @@ async function unwrap(
   use: KeyUsage[],
 ): Promise<CryptoKey> {
   checkFormat(row);
-  checkParameters(row.passphrase);
   const way: Way = 'passphrase' in secret ? 'passphrase' : 'recovery';
+  await checkWay(row, way);
   const by =
     'passphrase' in secret
       ? await keyOfPassphrase(secret.passphrase, row.passphrase)

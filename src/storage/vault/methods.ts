@@ -3,6 +3,7 @@ import { AppError } from '../../core/errors';
 import type { Id } from '../../protocol/entities';
 import type { VaultRow, VaultStoreApi } from '../../protocol/vault';
 import { found } from '../errors';
+import { expireImports } from '../imports';
 import { isActive } from '../run-status';
 import { listInterrupted } from '../runs';
 import type { VaultContext } from './context';
@@ -53,7 +54,8 @@ export function vaultMethods(vaults: Vaults): Omit<VaultStoreApi, 'listVaults'> 
       const { context } = vault;
       if (!context.readOnly) await context.tidy(recover(context));
       const [project = null] = await context.core.projects.toArray();
-      return { project, interrupted: await listInterrupted(context) };
+      const interrupted = await listInterrupted(context);
+      return { project, interrupted, damaged: context.damagedRecords };
     },
 
     async closeVault(projectId) {
@@ -109,16 +111,10 @@ export async function eraseVault(vaults: Vaults, projectId: Id): Promise<number>
   return bytes;
 }
 
-/** What a crash left of it: runs that nobody is at work on, imports that never ended, chunks that nothing names. */
+/** What a crash left of it: runs that nobody is at work on, imports given up long ago, chunks that nothing names. */
 async function recover(context: VaultContext): Promise<void> {
-  const { runs, imports } = context.core;
-  const left = await context.read('the imports', [imports], () => imports.toArray());
-  const dead = await context.importLocks.interrupted(left);
-  if (dead.length > 0) {
-    await context.write('the journal of imports', [imports], () =>
-      imports.bulkDelete(dead.map(({ id }) => id)),
-    );
-  }
+  const { runs } = context.core;
+  await expireImports(context);
   const all = await context.read('the runs', [runs], () => runs.toArray());
   if (all.some((run) => isActive(run.status))) await interrupt(context);
   await context.whileNotCollecting('exclusive', () => context.sweep(false));

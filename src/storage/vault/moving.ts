@@ -24,6 +24,7 @@ import { createLock, openLock } from './keys';
 import { chunksOf } from './named';
 import { freshParameters } from './passphrase';
 import { placesOf } from './places';
+import { damagedInside } from './errors';
 import { undoHalfLock } from './half';
 import type { Vaults } from './vaults';
 
@@ -71,6 +72,9 @@ export async function removeLock(vaults: Vaults, id: Id, passphrase: string): Pr
   const { context } = vaults.opening(id);
   const row = found(await vaults.row(id), 'locked project', id);
   await openLock(row, { passphrase });
+  const { damagedRecords } = context;
+  // What does not open now may once a backup is compared with it; outside the lock nothing would be left of it.
+  if (damagedRecords.length > 0) throw damagedInside(damagedRecords);
   return outside.whileHeld(id, Symbol('lock'), async () => {
     const { records } = await readProject(context, id);
     const refs = chunksOf(records);

@@ -3,7 +3,7 @@
  * beside the lock, where somebody could lower them, so there are floors (OWASP: 19 MiB and two passes).
  */
 import type { Argon2Parameters } from '../../protocol/vault';
-import { tampered, weakParameters } from './errors';
+import { damagedLock, weakParameters } from './errors';
 
 export const MEMORY_FLOOR = 19_456; // KiB
 export const PASSES_FLOOR = 2;
@@ -44,7 +44,7 @@ export function checkParameters(parameters: Argon2Parameters): void {
     throw weakParameters({ algorithm, memory, passes, lanes, salt: salt.byteLength });
   }
   if (memory > MEMORY_CEILING || passes > PASSES_CEILING || lanes > 16) {
-    throw tampered('the record of the lock', { memory, passes, lanes });
+    throw damagedLock('passphrase');
   }
 }
 

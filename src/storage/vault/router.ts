@@ -31,7 +31,14 @@ export function routedMethods(open: ScopedMethods, vaults: Vaults): ScopedMethod
       vaults.bindImport(importId, start.into);
       return importId;
     },
-    discardImport: async (id) => ofImport(id).discardImport(id),
+    async discardImport(id) {
+      const left = vaults.ofImport(id) ?? (await vaults.holding('imports', id));
+      return (left?.methods ?? open).discardImport(id);
+    },
+    async listInterruptedImports() {
+      const rows = await all((methods) => methods.listInterruptedImports());
+      return rows.sort((a, b) => b.startedAt - a.startedAt);
+    },
     putChunk: async (bytes, importId) => ofImport(importId).putChunk(bytes, importId),
     discardChunks: async (refs, importId) => ofImport(importId).discardChunks(refs, importId),
     putDataset: async (manifest, importId) => ofImport(importId).putDataset(manifest, importId),

@@ -12,10 +12,13 @@ import { tampered } from './errors';
 import { checkFormat } from './keys';
 import { checkParameters } from './passphrase';
 import { placesOf, vaultOfPlace } from './places';
+import { isUnreadable, readRows } from './rows';
 
 export interface SealedProject {
   readonly vault: VaultRow;
   readonly rows: readonly { readonly key: string; readonly bytes: ArrayBuffer }[];
+  /** Names of records that are here and cannot be read. */
+  readonly unreadable: readonly string[];
   /** Sealed chunks by where they lie. */
   readonly chunks: readonly { readonly storageKey: string; readonly bytes: number }[];
 }
@@ -25,14 +28,8 @@ export async function readSealed(
   { core, cache }: StoreContext,
   projectId: Id,
 ): Promise<SealedProject> {
-  const { vaults, sealed } = core;
-  const records = await guarded('the locked project', () =>
-    core.transaction('r', [vaults, sealed], async () => ({
-      vault: await vaults.get(projectId),
-      rows: await sealed.where({ projectId }).toArray(),
-    })),
-  );
-  const { vault, rows } = records;
+  const { rows, unreadable } = await readRows(core, projectId);
+  const vault = await guarded('the lock', () => core.vaults.get(projectId));
   if (vault === undefined) throw notFound('locked project', projectId);
   const infos = await guarded('the list of chunks', () =>
     cache.chunkInfo.where('storageKey').startsWith(placesOf(projectId)).toArray(),
@@ -40,23 +37,34 @@ export async function readSealed(
   return {
     vault,
     rows: rows.map(({ key, bytes }) => ({ key, bytes })),
+    unreadable,
     chunks: infos.map(({ storageKey, bytes }) => ({ storageKey, bytes })),
   };
 }
 
-/** null where it went meanwhile: an open vault goes on working while it is read. */
+/** null where there is none, or none that can be read. */
 export async function readSealedChunk(
   { cache }: StoreContext,
   storageKey: string,
 ): Promise<ArrayBuffer | null> {
-  const row = await guarded('a chunk of data', () => cache.chunks.get(storageKey));
-  return row?.bytes ?? null;
+  try {
+    const row = await guarded('a chunk of data', () => cache.chunks.get(storageKey));
+    return row?.bytes ?? null;
+  } catch (error) {
+    if (isUnreadable(error)) return null;
+    throw error;
+  }
+}
+
+/** Whether its journal says that it is there. */
+export async function isListed({ cache }: StoreContext, storageKey: string): Promise<boolean> {
+  return (await guarded('the list of chunks', () => cache.chunkInfo.get(storageKey))) !== undefined;
 }
 
 /** Never overwrites: `vault/exists` where the project is here, locked or not. All of it, or nothing. */
 export async function restoreSealed(
   context: StoreContext,
-  { vault, rows, chunks }: SealedProject,
+  { vault, rows, chunks }: Omit<SealedProject, 'unreadable'>,
   readChunk: (storageKey: string) => Promise<ArrayBuffer>,
 ): Promise<void> {
   context.assertWritable();

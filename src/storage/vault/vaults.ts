@@ -12,6 +12,7 @@ import { closedVault } from './errors';
 import type { VaultKeys } from './keys';
 import type { Cost } from './passphrase';
 import { placesOf } from './places';
+import { readRows } from './rows';
 
 export interface OpenVault {
   readonly context: VaultContext;
@@ -114,9 +115,9 @@ export class Vaults {
     return projectId === undefined ? undefined : this.opening(projectId);
   }
 
-  /** The open vault that has the record. */
+  /** The open vault that has the record; `vault/tampered` where one has it damaged. */
   async holding(
-    table: 'runs' | 'models' | 'evaluations' | 'datasets',
+    table: 'runs' | 'models' | 'evaluations' | 'datasets' | 'imports',
     id: Id,
   ): Promise<OpenVault | undefined> {
     for (const vault of this.opened) {
@@ -126,12 +127,15 @@ export class Vaults {
       );
       if (row !== undefined) return vault;
     }
+    for (const { context } of this.opened) await context.damage.refuse(table, id);
     return undefined;
   }
 
   async ofChunk(ref: ChunkRef): Promise<OpenVault | undefined> {
     for (const vault of this.opened) if (await vault.context.chunks.has(ref)) return vault;
-    return undefined;
+    const absent = (await this.outside.chunks.missing([ref])).length > 0;
+    // It says which piece of the locked project it is, and how it is damaged.
+    return absent ? this.opened.find(({ context }) => context.chunks.lacks(ref)) : undefined;
   }
 
   async row(projectId: Id): Promise<VaultRow | undefined> {
@@ -153,14 +157,17 @@ export class Vaults {
     const vault = this.#open.get(projectId);
     const bytes = await this.#bytes(projectId);
     const empty = vault ? (await vault.context.core.projects.count()) === 0 : null;
-    return { projectId, label, createdAt, idleMinutes, bytes, open: vault !== undefined, empty };
+    const damaged = vault?.context.damagedRecords ?? [];
+    const open = vault !== undefined;
+    return { projectId, label, createdAt, idleMinutes, bytes, open, empty, damaged };
   }
 
   async #bytes(projectId: Id): Promise<number> {
     const { core, cache } = this.outside;
     let bytes = 0;
     await guarded('the size of a locked project', async () => {
-      await core.sealed.where({ projectId }).each((row) => (bytes += row.bytes.byteLength));
+      const { rows } = await readRows(core, projectId);
+      for (const row of rows) bytes += row.bytes.byteLength;
       const own = cache.chunkInfo.where('storageKey').startsWith(placesOf(projectId));
       await own.each((info) => (bytes += info.bytes));
     });

@@ -64,6 +64,7 @@ export const storage = {
   interrupted: {
     title: (name: string) => `The import of ${name} was interrupted.`,
     kept: (bytes: string) => `${bytes} of it are here already.`,
+    into: (label: string) => `It went into “${label}”, and goes there again.`,
     again: 'Import it again',
     discard: 'Discard',
     discarded: (bytes: string) => `Discarded; ${bytes} freed.`,

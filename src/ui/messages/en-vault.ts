@@ -78,7 +78,7 @@ export const vault = {
     idle: 'Locks by itself after',
     minutes: (count: number) =>
       count === 1 ? '1 minute without a touch' : `${count} minutes without a touch`,
-    idleNote: 'Not while it trains. A reload of the page always locks.',
+    idleNote: 'Not while it trains or takes data in. A reload of the page always locks.',
     change: 'Change the passphrase',
     changed: 'The passphrase is changed. Nothing had to be encrypted again.',
     renew: 'New recovery key',
@@ -87,6 +87,16 @@ export const vault = {
     removeText: 'Everything is stored in the open again, readable for whoever uses this browser.',
     removed: 'The lock is removed.',
     confirm: 'Go on',
+  },
+  damage: {
+    title: 'Damaged records of this locked project',
+    text: (count: number) =>
+      count === 1
+        ? 'One record of this locked project does not open: it was damaged, changed or put in from elsewhere. Nothing of it is used, and everything else works:'
+        : `${count} records of this locked project do not open: they were damaged, changed or put in from elsewhere. Nothing of them is used, and everything else works:`,
+    advice:
+      'A backup of this project holds them as they were. A file saved now holds what reads, and says what it lacks.',
+    save: 'Save what reads as a file',
   },
   exportTitle: 'This file will not be locked',
   exportText:

@@ -1,148 +1,20 @@
 /** A locked project in a real IndexedDB: what lies on the disk, what is refused, and what every crash leaves. */
 import { describe, expect, test } from 'vitest';
-import type { Id } from '../../../src/protocol/entities';
 import type { VaultRow } from '../../../src/protocol/vault';
 import type { ChunkRow, SealedRow } from '../../../src/storage/schema';
-import type { Store } from '../../../src/storage/store';
+import { PREDICTIONS, fill, freshStores, numbersIn, runDraft } from './fixtures';
 import {
-  PREDICTIONS,
-  bytesOf,
-  checkpointDraft,
-  evaluationDraft,
-  fill,
-  finished,
-  freshStores,
-  modelDraft,
-  numbersIn,
-  projectDraft,
-  rawDatabase,
-  runDraft,
-  tableManifest,
-} from './fixtures';
-
-const PASSPHRASE = 'four words of it';
-/** Stands in every text of the records. */
-const CANARY = 'canary-7f3a';
+  CANARY,
+  PASSPHRASE,
+  change,
+  expectWhole,
+  flipped,
+  locked,
+  rows,
+  wholeDisk,
+} from './vault-fixture';
 
 const stores = freshStores();
-
-interface Locked {
-  readonly projectId: Id;
-  readonly recoveryKey: string;
-  readonly datasetId: Id;
-  readonly runId: Id;
-  readonly modelId: Id;
-  readonly evaluationId: Id;
-}
-
-/** One of everything, imported into a lock from the start. */
-async function locked(store: Store, word = CANARY): Promise<Locked> {
-  const { projectId, recoveryKey } = await store.createVault('Locked project', PASSPHRASE);
-  return { recoveryKey, ...(await filled(store, projectId, word)) };
-}
-
-async function filled(store: Store, into: Id, word: string) {
-  const source = { kind: 'file', name: `${word}.csv` } as const;
-  const importId = await store.beginImport({ source, bytes: 64, into });
-  const text = new TextEncoder().encode(`cells: ${word} ${into}`);
-  const chunk = await store.putChunk(text.buffer, importId);
-  const dataset = await store.putDataset(tableManifest(chunk, `${word}.csv`), importId);
-  const draft = { ...projectDraft(dataset.id), name: `Project ${word}` };
-  const project = await store.createProject(draft, into);
-  const run = await store.createRun({ ...runDraft(project.id, dataset.id), name: `Run ${word}` });
-  await store.putCheckpoint(checkpointDraft(run.id, 1), bytesOf(3), bytesOf(4));
-  const onnx = new TextEncoder().encode(`onnx: ${word}`);
-  const model = await store.putModel(modelDraft(project.id, run.id, dataset.id), onnx.buffer);
-  const evaluation = await store.putEvaluation(
-    evaluationDraft(project.id, model.id, dataset.id),
-    PREDICTIONS,
-  );
-  return {
-    projectId: project.id,
-    datasetId: dataset.id,
-    runId: run.id,
-    modelId: model.id,
-    evaluationId: evaluation.id,
-  };
-}
-
-async function rows<T>(name: string, table: string): Promise<T[]> {
-  const database = await rawDatabase(name);
-  try {
-    return await finished<T[]>(database.transaction(table).objectStore(table).getAll());
-  } finally {
-    database.close();
-  }
-}
-
-async function change(name: string, table: string, row: object): Promise<void> {
-  const database = await rawDatabase(name);
-  try {
-    await finished(database.transaction(table, 'readwrite').objectStore(table).put(row));
-  } finally {
-    database.close();
-  }
-}
-
-const everyTable: readonly (readonly [string, readonly string[]])[] = [
-  [
-    'core',
-    [
-      'datasets',
-      'links',
-      'projects',
-      'runs',
-      'checkpoints',
-      'models',
-      'evaluations',
-      'settings',
-      'pretrained',
-      'imports',
-      'writers',
-      'vaults',
-      'sealed',
-    ],
-  ],
-  ['cache', ['chunks', 'chunkInfo', 'features', 'featureInfo']],
-];
-
-/** Both databases as one text; bytes as Latin letters. */
-async function wholeDisk(name: string): Promise<string> {
-  const parts: string[] = [];
-  for (const [half, tables] of everyTable) {
-    for (const table of tables) {
-      for (const row of await rows(`${name}-${half}`, table)) {
-        parts.push(
-          JSON.stringify(row, (_, value: unknown) =>
-            value instanceof ArrayBuffer ? new TextDecoder('latin1').decode(value) : value,
-          ),
-        );
-      }
-    }
-  }
-  return parts.join('\n');
-}
-
-function flipped(bytes: ArrayBuffer, at: number): ArrayBuffer {
-  const copy = new Uint8Array(bytes.slice());
-  copy[at] = (copy[at] ?? 0) ^ 1;
-  return copy.buffer;
-}
-
-async function expectWhole(store: Store, made: Locked): Promise<void> {
-  const { projectId, datasetId, runId, modelId, evaluationId } = made;
-  expect((await store.getProject(projectId)).name).toBe(`Project ${CANARY}`);
-  const { manifest } = await store.getDataset(datasetId);
-  const [column] = manifest.type === 'table' ? manifest.columns : [];
-  const cells = await store.getChunk(column?.chunks[0] ?? { sha256: '', storageKey: '', bytes: 0 });
-  expect(new TextDecoder().decode(cells)).toBe(`cells: ${CANARY} ${projectId}`);
-  expect((await store.getRun(runId)).curve[1]?.loss).toBeNaN();
-  expect((await store.listRuns(projectId)).map(({ id }) => id)).toEqual([runId]);
-  expect(numbersIn((await store.getCheckpoint(runId))?.state)).toEqual(numbersIn(bytesOf(3)));
-  const model = await store.getModel(modelId);
-  expect(new TextDecoder().decode(await store.getChunk(model.file))).toBe(`onnx: ${CANARY}`);
-  expect(await store.getPredictions(evaluationId)).toEqual(PREDICTIONS);
-}
 
 describe('a project locked from the start', () => {
   test('leaves no word of it on the disk, and the same project unlocked does', async () => {
@@ -219,34 +91,6 @@ describe('a project locked from the start', () => {
 });
 
 describe('somebody changed what lies on the disk', () => {
-  test('one bit of any record, or a record in the place of another: refused', async () => {
-    const name = stores.name();
-    const store = await stores.opened({ name });
-    const made = await locked(store);
-    const other = await locked(store, 'another-word');
-    await store.closeVault(made.projectId);
-    const sealed = await rows<SealedRow>(`${name}-core`, 'sealed');
-    const own = sealed.filter(({ projectId }) => projectId === made.projectId);
-    const foreign = sealed.filter(({ projectId }) => projectId === other.projectId);
-    expect(own.length).toBeGreaterThan(5);
-    const refused = async (row: SealedRow, was: SealedRow) => {
-      await change(`${name}-core`, 'sealed', row);
-      await expect(
-        store.unlockVault(made.projectId, { passphrase: PASSPHRASE }),
-      ).rejects.toMatchObject({ code: 'vault/tampered' });
-      await change(`${name}-core`, 'sealed', was);
-    };
-    const [first, second] = own;
-    if (!first || !second || !foreign[0]) throw new Error('no rows');
-    for (const at of [0, 12, first.bytes.byteLength - 1]) {
-      await refused({ ...first, bytes: flipped(first.bytes, at) }, first);
-    }
-    await refused({ ...first, bytes: second.bytes }, first);
-    await refused({ ...first, bytes: foreign[0].bytes }, first);
-    await store.unlockVault(made.projectId, { passphrase: PASSPHRASE });
-    await expectWhole(store, made);
-  });
-
   test('one bit of a chunk, or a chunk from another place or project: refused, and found by verifying', async () => {
     const name = stores.name();
     const store = await stores.opened({ name });
@@ -291,7 +135,7 @@ describe('somebody changed what lies on the disk', () => {
       [{ ...row, passphrase: { ...row.passphrase, memory: 1024 } }, 'vault/weak-parameters'],
       [{ ...row, passphrase: { ...row.passphrase, passes: 1 } }, 'vault/weak-parameters'],
       [{ ...row, format: 2 }, 'vault/newer'],
-      [{ ...foreign, projectId: row.projectId }, 'vault/wrong-passphrase'],
+      [{ ...foreign, projectId: row.projectId }, 'vault/damaged-lock'],
     ];
     for (const [lie, code] of lies) {
       await change(`${name}-core`, 'vaults', lie);

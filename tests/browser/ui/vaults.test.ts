@@ -18,6 +18,7 @@ function page(trains = false) {
     bytes: 1,
     open,
     empty: open ? false : null,
+    damaged: [],
   });
   const told: string[] = [];
   const studio: Studio = Object.assign(Object.create(null), {
@@ -33,6 +34,7 @@ function page(trains = false) {
     () => Promise.resolve(studio),
     {
       trains: () => trains,
+      busy: () => trains,
       leave: async () => void (await Promise.resolve(told.push('project left'))),
       changed: () => Promise.resolve(),
     },
