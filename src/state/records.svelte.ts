@@ -35,13 +35,16 @@ export class Records {
 
   async loadDataset(id: Id | null): Promise<void> {
     if (id === this.#dataset?.id) return;
-    this.#dataset = null;
-    if (id === null) return;
+    this.#dataset = id === null ? null : await this.#readable(id);
+  }
+
+  /** Null where its record is damaged: that must not keep the project shut, and a note above every screen names it. */
+  async #readable(id: Id): Promise<DatasetVersion | null> {
     try {
-      this.#dataset = await this.#studio.store.getDataset(id);
+      return await this.#studio.store.getDataset(id);
     } catch (error) {
-      // A damaged record must not keep the whole project shut; a note above every screen names it.
-      if (!(error instanceof AppError) || error.code !== 'vault/tampered') throw error;
+      if (error instanceof AppError && error.code === 'vault/tampered') return null;
+      throw error;
     }
   }
 

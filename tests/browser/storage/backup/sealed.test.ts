@@ -81,7 +81,7 @@ test('sealed records of another project are refused, and so are changed places',
   for (const edit of [
     (text: string) => text.replace(/"projectId":"[\w-]+"/, `"projectId":"${crypto.randomUUID()}"`),
     (text: string) => text.replace(/"format":1/, '"format":2'),
-    (text: string) => text.replace(/"sha256":"[0-9a-f]{4}/, '"sha256":"0000'),
+    (text: string) => text.replace(/("storageKey".*"sha256":")[0-9a-f]{4}/, '$10000'),
   ]) {
     const entries = await unzip(file);
     editText(entries, `sealed/${locked}.json`, edit);
