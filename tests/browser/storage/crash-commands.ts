@@ -1,6 +1,6 @@
 /** What two tabs may do, as commands that fast-check strings together in any order. */
 import fc from 'fast-check';
-import type { ChunkRef } from '../../../src/protocol/entities';
+import type { ChunkRef, ModelVersion } from '../../../src/protocol/entities';
 import {
   PREDICTIONS,
   bytesOf,
@@ -177,9 +177,7 @@ const STEPS: Readonly<Record<string, Act>> = {
       const draft = modelDraft(id, runId, datasetId);
       const end = { status: 'done', finishedAt: 1 } as const;
       const { model } = await world.tab(tab).finishRun(runId, end, draft, bytesOf(seed, 150));
-      if (project.models.includes(model.id)) return;
-      project.models.push(model.id);
-      world.know(`model/${model.id}/file`, [numbersIn(bytesOf(seed, 150))]);
+      if (!project.models.includes(model.id)) knowModel(world, project, model, seed);
     });
   }),
 
@@ -189,10 +187,7 @@ const STEPS: Readonly<Record<string, Act>> = {
       const { id, datasetId } = project;
       const draft = modelDraft(id, null, datasetId);
       const model = await world.tab(tab).putModel(draft, bytesOf(seed, 150));
-      project.models.push(model.id);
-      world.know(`model/${model.id}/file`, [numbersIn(bytesOf(seed, 150))]);
-      world.know(`model/${model.id}/name`, model.name);
-      world.know(`model/${model.id}/trashed`, false);
+      knowModel(world, project, model, seed);
     });
   }),
 
@@ -257,6 +252,13 @@ const STEPS: Readonly<Record<string, Act>> = {
 
   reopen: (world, { tab }) => world.reopen(tab % world.tabs.length),
 };
+
+function knowModel(world: World, project: KnownProject, model: ModelVersion, seed: number): void {
+  project.models.push(model.id);
+  world.know(`model/${model.id}/file`, [numbersIn(bytesOf(seed, 150))]);
+  world.know(`model/${model.id}/name`, model.name);
+  world.know(`model/${model.id}/trashed`, false);
+}
 
 function fail(): never {
   throw new Error('A list is empty that cannot be.');
