@@ -8,6 +8,7 @@
  */
 import * as Comlink from 'comlink';
 import { AppError } from '../core/errors';
+import { Lifeline } from '../core/lifeline';
 import { isMemoryError } from '../core/memory-error';
 import { installErrorCodec } from '../protocol/errors';
 
@@ -54,10 +55,10 @@ interface Incarnation {
   readonly worker: WorkerLike;
   readonly remote: Comlink.Remote<Methods>;
   readonly ready: Promise<void>;
-  /** Rejects every call still waiting. */
-  readonly died: Promise<never>;
+  readonly line: Lifeline;
   readonly kill: (error: AppError, silent?: boolean) => void;
   pending: number;
+  supervised: boolean;
   idle: ReturnType<typeof setTimeout> | undefined;
   /** Callbacks that the worker may still call. */
   callbacks: number;
@@ -140,18 +141,18 @@ export class WorkerBridge<Api> {
     const life = this.#current ?? this.#start();
     life.pending++;
     clearTimeout(life.idle);
-    if (life.pending === 1) void this.#supervise(life);
+    if (!life.supervised) void this.#supervise(life);
     const overdue = this.#overdue(method);
     const cancel = (): void => {
       // The call itself then fails with what the worker says of it.
       void invoke(life, 'cancel', args.slice(0, 1)).catch(() => undefined);
     };
     try {
-      await Promise.race([life.ready, life.died]);
+      await life.line.until(life.ready);
       refuseAborted(signal);
       const answer = invoke(life, method, args);
       signal?.addEventListener('abort', cancel);
-      return await Promise.race([answer, life.died, overdue.passed]);
+      return await life.line.until(Promise.race([answer, overdue.passed]));
     } finally {
       overdue.clear();
       signal?.removeEventListener('abort', cancel);
@@ -193,16 +194,13 @@ export class WorkerBridge<Api> {
     if (this.#closed) throw new AppError('worker/closed', `The ${name} worker was closed.`);
     const worker = start();
     const remote = Comlink.wrap<Methods>(worker);
-    let reject: (error: AppError) => void = () => undefined;
-    const deathOf = new Promise<never>((_, no) => (reject = no));
-    // Nobody may be waiting at the moment of death; each call that is gets the rejection by its own race.
-    deathOf.catch(() => undefined);
+    const line = new Lifeline();
     const kill = (error: AppError, silent = false): void => {
       if (this.#current !== life) return;
       this.#current = null;
       clearTimeout(life.idle);
       worker.terminate();
-      reject(error);
+      line.cut(error);
       if (!silent) onDeath?.(error);
     };
     worker.addEventListener('error', (event) => {
@@ -210,7 +208,8 @@ export class WorkerBridge<Api> {
       kill(died(name, detail === '' ? 'It could not be loaded, or it crashed.' : detail));
     });
     const life: Incarnation = {
-      ...{ worker, remote, died: deathOf, kill, pending: 0, callbacks: 0, idle: undefined },
+      ...{ worker, remote, line, kill, callbacks: 0 },
+      ...{ pending: 0, supervised: false, idle: undefined },
       ready: Promise.resolve().then(() =>
         prepare?.(facade<Api>((method, args) => invoke(life, method, args))),
       ),
@@ -226,18 +225,13 @@ export class WorkerBridge<Api> {
   /** Beats while calls are pending, and kills a worker that is silent for longer than the deadline. */
   async #supervise(life: Incarnation): Promise<void> {
     const { name, heartbeatMs = 2_000 } = this.#options;
+    life.supervised = true;
     while (this.#current === life && life.pending > 0) {
       // Asking for any property is answered as soon as the worker's event loop turns.
-      const answer = Promise.race([life.remote['heartbeat'], life.died]).then(
-        () => true,
-        () => true,
-      );
+      const answer = life.line.until(Promise.resolve(life.remote['heartbeat'])).catch(() => null);
       const { deadlineMs } = this;
       // A page that slept wakes with its timers due and the answer still queued: so it gets a second chance.
-      const heard =
-        (await Promise.race([answer, pause(deadlineMs)])) ??
-        (await Promise.race([answer, pause(heartbeatMs)]));
-      if (heard === undefined) {
+      if (!(await within(answer, deadlineMs)) && !(await within(answer, heartbeatMs))) {
         life.kill(
           died(name, `It did not answer for ${Math.round(deadlineMs / 1000)} s and was ended.`),
         );
@@ -245,6 +239,7 @@ export class WorkerBridge<Api> {
       }
       await pause(heartbeatMs);
     }
+    life.supervised = false;
   }
 }
 
@@ -309,6 +304,17 @@ function died(name: string, reason: string, cause?: unknown): AppError {
   );
 }
 
-function pause(milliseconds: number): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(() => resolve(undefined), milliseconds));
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** Whether `work`, which never rejects, ends within so long. */
+function within(work: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), milliseconds);
+    void work.then(() => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
 }

@@ -3,6 +3,7 @@
  * decides when each of these happens.
  */
 import { AppError } from '../core/errors';
+import { Lifeline } from '../core/lifeline';
 import { dropoutKey } from '../core/philox';
 import type { Feeds, Program, Ticket } from '../engine/executor';
 import { DROPOUT_KEY } from '../ops/DropoutMask/spec';
@@ -42,7 +43,7 @@ export class Course {
   readonly #skips = new Skips();
   /** State entries that outlive a step. */
   readonly #kept: readonly string[];
-  readonly #lost: Promise<never>;
+  readonly #untilLost = new Lifeline();
   #gone: AppError | null = null;
   readonly #clock: RunClock;
   #gradNorms: number[] = [];
@@ -76,15 +77,14 @@ export class Course {
     this.#perEpoch = stepsPerEpoch(rows.train, training.batchSize);
     this.stepsTotal = this.#perEpoch * training.epochs;
     this.#pointEvery = Math.max(1, Math.ceil(this.stepsTotal / CURVE_POINTS));
-    this.#lost = request.lost.then((reason) => {
+    void request.lost.then((reason) => {
       this.#gone = new AppError(
         'engine/device-lost',
         `The device went away while training: ${reason} The run can go on from its last checkpoint.`,
         { reason },
       );
-      throw this.#gone;
+      this.#untilLost.cut(this.#gone);
     });
-    this.#lost.catch(() => undefined);
     this.#kept = request.state.specs.map(({ name }) => name).filter((name) => !isSum(name));
     this.#flight = new Flight(this.guard, (batch) => request.batches.release(batch));
   }
@@ -128,7 +128,7 @@ export class Course {
   readonly guard = async <T>(promise: Promise<T>): Promise<T> => {
     let value: T;
     try {
-      value = await Promise.race([promise, this.#lost]);
+      value = await this.#untilLost.until(promise);
     } catch (error) {
       throw this.#gone ?? asDeviceLost(error);
     }
