@@ -13,7 +13,7 @@ import { isTampered, tampered } from './errors';
 import { nameOf } from './keys';
 import type { VaultKeys } from './keys';
 import { placesOf } from './places';
-import { isUnreadable } from './rows';
+import { isUnreadable } from './reading';
 
 export class SealedChunks extends Chunks {
   readonly #keys: VaultKeys;

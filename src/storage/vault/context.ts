@@ -19,7 +19,8 @@ import type { Image } from './image';
 import { SEALED_TABLES } from './image';
 import type { VaultKeys } from './keys';
 import { namedChunks } from './named';
-import { openRow, readRows, rowKey, sealRow } from './rows';
+import { readRows } from './reading';
+import { openRow, rowKey, sealRow } from './rows';
 import { standIn } from './stand-in';
 
 type OpenedRow = Awaited<ReturnType<typeof openRow>>;

@@ -1,47 +1,12 @@
 /** A record sealed: which table and which record it is stands inside; outside is a name that tells neither. */
-import { AppError } from '../../core/errors';
-import type { Id } from '../../protocol/entities';
-import { guarded } from '../errors';
 import { decodeNumber, encodeNumber } from '../record-hash';
-import type { CoreDatabase, SealedRow } from '../schema';
+import type { SealedRow } from '../schema';
 import { seal, unseal, utf8 } from './envelope';
 import { tampered } from './errors';
 import type { RowKey, SealedTable } from './image';
 import { SEALED_TABLES } from './image';
 import { nameOf } from './keys';
 import type { VaultKeys } from './keys';
-
-/** All that can be read of a project, and the names of what cannot: a file of the profile may be gone. */
-export async function readRows(
-  { sealed }: Pick<CoreDatabase, 'sealed'>,
-  projectId: Id,
-): Promise<{ readonly rows: readonly SealedRow[]; readonly unreadable: readonly string[] }> {
-  const what = 'the locked project';
-  try {
-    const rows = await guarded(what, () => sealed.where({ projectId }).toArray());
-    return { rows, unreadable: [] };
-  } catch (error) {
-    if (!isUnreadable(error)) throw error;
-  }
-  const keys = await guarded(what, () => sealed.where({ projectId }).primaryKeys());
-  const rows: SealedRow[] = [];
-  const unreadable: string[] = [];
-  for (const key of keys) {
-    try {
-      const row = await guarded(what, () => sealed.get(key));
-      if (row) rows.push(row);
-    } catch (error) {
-      if (!isUnreadable(error)) throw error;
-      unreadable.push(key[1]);
-    }
-  }
-  return { rows, unreadable };
-}
-
-/** It is there, and the browser cannot bring it. */
-export function isUnreadable(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'store/failed';
-}
 
 export function rowKey(keys: VaultKeys, table: SealedTable, key: RowKey): Promise<string> {
   return nameOf(keys, 'row', JSON.stringify([table, key]));

@@ -12,7 +12,7 @@ import { tampered } from './errors';
 import { checkFormat } from './keys';
 import { checkParameters } from './passphrase';
 import { placesOf, vaultOfPlace } from './places';
-import { isUnreadable, readRows } from './rows';
+import { isUnreadable, readRows } from './reading';
 
 export interface SealedProject {
   readonly vault: VaultRow;

@@ -12,7 +12,7 @@ import { closedVault } from './errors';
 import type { VaultKeys } from './keys';
 import type { Cost } from './passphrase';
 import { placesOf } from './places';
-import { readRows } from './rows';
+import { readRows } from './reading';
 
 export interface OpenVault {
   readonly context: VaultContext;
