@@ -90,6 +90,8 @@ export class RunCourse {
   #written: Promise<unknown> = Promise.resolve();
   /** Another tab goes on with it. */
   #left = false;
+  /** What training came to is here. */
+  #over = false;
   #saved: () => void = () => undefined;
 
   constructor(
@@ -246,6 +248,8 @@ export class RunCourse {
 
   #receive(event: TrainEvent, attempt: Attempt): void {
     this.#listener(event);
+    // A page that was kept busy hears of steps after their end, and must not put the record back to one of them.
+    if (this.#over) return;
     switch (event.type) {
       case 'started': {
         const { planId, label, graphHash, stepsTotal, weights: trainable } = event;
@@ -344,6 +348,7 @@ export class RunCourse {
   }
 
   async #keep(outcome: TrainOutcome): Promise<FinishedRun> {
+    this.#over = true;
     const { id: runId, projectId, name, config } = this.#run;
     this.#listener({ type: 'phase', progress: { label: 'Saving the model' } });
     const { graphHash, weights, signature, base, divergence } = outcome;

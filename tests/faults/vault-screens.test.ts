@@ -127,6 +127,8 @@ test('another passphrase and another recovery key: the former ones open nothing'
   const former = recoveryKey;
   await change(page, 'New recovery key');
   await heading('Your recovery key').waitFor(SOON);
+  await page.keyboard.press('Escape');
+  await page.getByText('It is never shown again.').waitFor(SOON);
   await looked('recovery-key');
   recoveryKey = await keepRecoveryKey(page);
   await page.keyboard.press('Escape');
@@ -147,6 +149,7 @@ test('a damaged record: named above every screen, the rest works, the lock stays
   const note = page.getByRole('region', { name: 'Damaged records of this locked project' });
   await note.getByText(key.slice(0, 12)).waitFor(SOON);
   await looked('damaged');
+  await page.getByText('The record of this project’s data is damaged').waitFor(SOON);
   for (const stage of ['data', 'goal', 'model', 'train', 'versions']) {
     await page.goto(`${project}/${stage}`);
     await page.locator('main h1').first().waitFor(SOON);
@@ -165,6 +168,7 @@ test('a damaged record: named above every screen, the rest works, the lock stays
   await lockNow(page);
   await flip();
   await unlock(page);
+  await page.goto(`${project}/goal`);
   await page.getByText('Opencanary').first().waitFor(SOON);
   expect(await note.count()).toBe(0);
 });

@@ -12,7 +12,8 @@ export const vault = {
   erase: 'Erase',
   eraseTitle: (label: string) => `Erase “${label}” for good?`,
   eraseText: (size: string) =>
-    `It holds ${size}, and nobody can say what: it is locked. Neither the passphrase nor anybody's help brings it back.`,
+    `It holds ${size}, and nobody can say what: it is locked. Neither the passphrase nor anybody’s help brings it back.`,
+  eraseEmpty: 'Nothing was put into it yet.',
   erased: (label: string) => `“${label}” is erased.`,
   filling:
     'The next data that you open goes into the locked project, and nowhere else on this computer.',
@@ -51,6 +52,7 @@ export const vault = {
     save: 'Save as a file',
     print: 'Print',
     kept: 'I have kept it',
+    first: 'It is never shown again. Keep it, and say so, before you close this.',
     done: 'Continue',
     file: (label: string, key: string) =>
       `Terrarium recovery key\n\nLocked project: ${label}\n\n${key}\n\nIt opens the project when the passphrase is forgotten. Keep it apart from the computer.\n`,
@@ -96,6 +98,8 @@ export const vault = {
         : `${count} records of this locked project do not open: they were damaged, changed or put in from elsewhere. Nothing of them is used, and everything else works:`,
     advice:
       'A backup of this project holds them as they were. A file saved now holds what reads, and says what it lacks.',
+    noData:
+      'The record of this project’s data is damaged, so the data cannot be shown. Open a backup of the project to get it back.',
     save: 'Save what reads as a file',
   },
   exportTitle: 'This file will not be locked',

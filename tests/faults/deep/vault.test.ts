@@ -131,7 +131,8 @@ describe('a run of a locked project', () => {
     const kept = await interruptedAt(page);
     expect(kept).toBeGreaterThan(0);
     await page.getByRole('button', { name: 'Resume it' }).click();
-    await beyond(page, kept);
+    // A good second, so that a later checkpoint is there.
+    await beyond(page, kept + 4000);
     await own.kill();
 
     page = await again();

@@ -199,6 +199,18 @@ describe('a run', () => {
     expect(events[0]).toMatchObject({ type: 'phase' });
   });
 
+  it('keeps its end where the news of an earlier checkpoint comes after it', async () => {
+    let late = (): void => undefined;
+    const { workers, records } = fake((_, onEvent) => {
+      late = () => onEvent({ type: 'checkpoint', step: 5 });
+      return OUTCOME;
+    });
+    await (await startRun(workers, device, request, () => undefined)).finished;
+    late();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect(records.at(-1)).toMatchObject({ status: 'done', stepsDone: 10 });
+  });
+
   it('goes on from its checkpoint on a new device when the device is lost', async () => {
     const { workers, records, requests, restarts } = fake(lost, done);
     const handle = await startRun(workers, device, request, () => undefined);
