@@ -205,7 +205,9 @@ describe('a run', () => {
       late = () => onEvent({ type: 'checkpoint', step: 5 });
       return OUTCOME;
     });
-    await (await startRun(workers, device, request, () => undefined)).finished;
+    await (
+      await startRun(workers, device, request, () => undefined)
+    ).finished;
     late();
     await new Promise((resolve) => setTimeout(resolve, 0));
     expect(records.at(-1)).toMatchObject({ status: 'done', stepsDone: 10 });
