@@ -37,8 +37,8 @@ const JOBS = [
 
 /**
  * Runs for `minutes` (and at least `cycles`). Answers with one record a cycle:
- * `{ cycle, minute, memory, stored, rows, workers, buffers, bufferBytes, peakBuffers }`, sizes in bytes; `rows` counts records of
- * all tables but the settings.
+ * `{ cycle, minute, memory, elements, stored, rows, workers, buffers, bufferBytes, peakBuffers }`, sizes in bytes; `rows` counts
+ * records of all tables but the settings, `elements` those of the page and those it has forgotten to forget.
  */
 export async function soak({ minutes, cycles = 0, log = () => undefined }) {
   const server = await startServer();
@@ -51,6 +51,7 @@ export async function soak({ minutes, cycles = 0, log = () => undefined }) {
     // Without a service worker, which would serve the workers' scripts past the counter.
     const context = await browser.newContext({ serviceWorkers: 'block' });
     const page = await context.newPage();
+    const cdp = await context.newCDPSession(page);
     page.on('crash', () => log('The tab crashed.'));
     await page.route(/\.worker-/, async (route) => {
       const response = await route.fetch();
@@ -70,7 +71,7 @@ export async function soak({ minutes, cycles = 0, log = () => undefined }) {
         if (!answer.ok) throw new Error(`Cycle ${cycle}: ${answer.error.message}`);
       }
       await deleteAll(page, server.url);
-      const record = { cycle, minute: elapsed(), ...(await measure(page)) };
+      const record = { cycle, minute: elapsed(), ...(await measure(page, cdp)) };
       records.push(record);
       log(lineOf(record));
     }
@@ -114,7 +115,7 @@ async function deleteAll(page, url) {
   await page.goto(`${url}#/job`);
 }
 
-async function measure(page) {
+async function measure(page, cdp) {
   let buffers = 0;
   let bufferBytes = 0;
   let peakBuffers = 0;
@@ -153,17 +154,38 @@ async function measure(page) {
     }
     return { memory: bytes, stored: usage, rows };
   });
-  return { ...rest, workers, buffers, bufferBytes, peakBuffers };
+  return { ...rest, elements: await elementsOf(cdp), workers, buffers, bufferBytes, peakBuffers };
+}
+
+/** Elements that the page keeps, drawn or not. */
+async function elementsOf(cdp) {
+  await cdp.send('HeapProfiler.collectGarbage');
+  const ask = (method, parameters) => cdp.send(method, { ...parameters, objectGroup: 'soak' });
+  const { result } = await ask('Runtime.evaluate', { expression: 'HTMLElement.prototype' });
+  const { objects } = await ask('Runtime.queryObjects', { prototypeObjectId: result.objectId });
+  const { result: count } = await cdp.send('Runtime.callFunctionOn', {
+    objectId: objects.objectId,
+    functionDeclaration: 'function () { return this.length; }',
+    returnByValue: true,
+  });
+  await cdp.send('Runtime.releaseObjectGroup', { objectGroup: 'soak' });
+  return count.value;
 }
 
 const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
 
+/** The median of the memory. */
+function middle(records) {
+  const sorted = records.map(({ memory }) => memory).toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)];
+}
+
 export function lineOf(record) {
-  const { cycle, minute, memory, stored, rows, workers, buffers, bufferBytes, peakBuffers } =
-    record;
+  const { cycle, minute, memory, elements, stored, rows, workers } = record;
+  const { buffers, bufferBytes, peakBuffers } = record;
   const alive = Object.entries(workers).map(([name, count]) => `${name} ${count}`);
   return (
-    `cycle ${cycle}, minute ${minute.toFixed(1)}: memory ${megabytes(memory)}, stored ${megabytes(stored)} ` +
+    `cycle ${cycle}, minute ${minute.toFixed(1)}: memory ${megabytes(memory)}, elements ${elements}, stored ${megabytes(stored)} ` +
     `in ${rows} records, GPU buffers ${buffers} (${megabytes(bufferBytes)}; at most ${peakBuffers}), workers ${alive.join(', ')}`
   );
 }
@@ -201,12 +223,15 @@ export function growth(records) {
     ({ bufferBytes }) => bufferBytes,
     (was) => was,
   );
-  // The browser gives memory and disk back when it likes: a leak grows past any such slack in an hour.
   hold(
-    'bytes of memory',
-    ({ memory }) => memory,
-    (was) => was * 1.1,
+    'elements of the page',
+    ({ elements }) => elements,
+    (was) => was,
   );
+  // The browser gives memory and disk back when it likes; in the middle of many cycles that evens out.
+  const [was, is] = [middle(before), middle(after)];
+  if (is > was * 1.05)
+    problems.push(`bytes of memory: ${is} in the middle of the second half, ${was} before.`);
   hold(
     'bytes stored',
     ({ stored }) => stored,

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { ensureBuilt } from '../../../tools/lib/setup.mjs';
 import { growth, lineOf, soak } from '../../../tools/lib/soak.mjs';
 
-it('memory, storage, workers and GPU buffers return to where they were', async () => {
+it('memory, elements, storage, workers and GPU buffers return to where they were', async () => {
   ensureBuilt();
   const records = await soak({ minutes: 0, cycles: 6 });
   for (const record of records) console.log(lineOf(record));
@@ -17,6 +17,7 @@ it('growth is seen where there is some', () => {
   const record = {
     minute: 0,
     memory: 1e8,
+    elements: 100,
     stored: 1e7,
     rows: 3,
     workers: { store: 1 },
@@ -28,6 +29,8 @@ it('growth is seen where there is some', () => {
   expect(growth(flat)).toEqual([]);
   const leaking = flat.map((each) => ({ ...each, buffers: each.cycle }));
   expect(growth(leaking).join()).toContain('GPU buffers');
-  const swelling = flat.map((each) => ({ ...each, memory: 1e8 * (1 + each.cycle / 10) }));
+  const piling = flat.map((each) => ({ ...each, elements: 100 + each.cycle }));
+  expect(growth(piling).join()).toContain('elements of the page');
+  const swelling = flat.map((each) => ({ ...each, memory: 1e8 * (1 + each.cycle / 60) }));
   expect(growth(swelling).join()).toContain('bytes of memory');
 });
