@@ -88,7 +88,7 @@ describe.each(FAULTS)('every write fails once: %s', (fault) => {
         },
     );
     expect(writes).toBeGreaterThan(20);
-  }, 240_000);
+  }, 600_000);
 
   test('a lock put on and taken off: the project is whole in one form or the other', async () => {
     await everyCrashPoint(fault, fill, ({ projectId, evaluationId }) => async (store, promises) => {
@@ -105,5 +105,5 @@ describe.each(FAULTS)('every write fails once: %s', (fault) => {
       await store.removeLock(projectId, PASSPHRASE);
       promises.set('open', async (later) => expect(await later.listVaults()).toEqual([]));
     });
-  }, 240_000);
+  }, 600_000);
 });

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { VaultRow } from '../../../src/protocol/vault';
 import type { ChunkRow, SealedRow } from '../../../src/storage/schema';
 import type { Store } from '../../../src/storage/store';
-import { PREDICTIONS, freshStores, numbersIn } from './fixtures';
+import { DAY, PREDICTIONS, freshStores, numbersIn } from './fixtures';
 import {
   CANARY,
   PASSPHRASE,
@@ -43,9 +43,12 @@ async function refused(store: Store, made: Locked): Promise<readonly string[]> {
 
 test('each record in turn: the project opens, the record is named and refused, nothing of the rest is given up', async () => {
   const name = stores.name();
-  const store = await stores.opened({ name });
+  let now = 1_000_000;
+  const store = await stores.opened({ name, now: () => now });
   const made = await locked(store);
   const other = await locked(store, 'another-word');
+  // No chunk is spared any more because it is new.
+  now += DAY;
   await store.updateRun(made.runId, { status: 'interrupted' });
   await store.closeVault(made.projectId);
   const sealed = await rows<SealedRow>(`${name}-core`, 'sealed');
