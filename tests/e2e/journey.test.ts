@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import axe from 'axe-core';
 import * as ort from 'onnxruntime-node';
-import type { Download, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../../tools/lib/setup.mjs';
+import { Journey } from '../support/journey';
 import type { Opened } from '../support/studio';
 import { openStudio } from '../support/studio';
 
@@ -17,29 +18,20 @@ let studio: Opened;
 let page: Page;
 let folder: string;
 let project: string;
+let journey: Journey;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'terrarium-journey-'));
   // Playwright cannot see refusals in the service worker's own scope; offline.test.ts looks after that.
   studio = await openStudio({ context: { serviceWorkers: 'block', acceptDownloads: true } });
   page = studio.page;
+  journey = new Journey({ page, url: studio.url, folder, patience: 90_000 });
 });
 
 afterAll(async () => {
   await studio.close();
   await rm(folder, { recursive: true, force: true });
 });
-
-async function saved(download: Download): Promise<Buffer> {
-  const path = join(folder, download.suggestedFilename());
-  await download.saveAs(path);
-  return readFile(path);
-}
-
-async function downloadBy(press: () => Promise<void>): Promise<Download> {
-  const [download] = await Promise.all([page.waitForEvent('download'), press()]);
-  return download;
-}
 
 const stage = (name: string) => page.goto(`${project}/${name}`);
 
@@ -53,7 +45,8 @@ describe('from the first screen to an exported model', () => {
     await page.locator('h1', { hasText: 'Run 1' }).waitFor({ timeout: 10_000 });
     await page.getByText(/Right on \d+ of \d+ penguins held back/).waitFor({ timeout: 90_000 });
     await page.getByText(/Always guessing the commonest species: \d+/).waitFor();
-    project = page.url().replace(/\/train$/, '');
+    journey.here();
+    ({ project } = journey);
     expect(project).toMatch(/#\/p\/[\w-]+$/);
   });
 
@@ -80,10 +73,7 @@ describe('from the first screen to an exported model', () => {
   });
 
   it('Evaluate opens the seal when asked, and counts it', async () => {
-    await stage('evaluate');
-    await page.getByText('Opened 0 times').waitFor();
-    await page.getByRole('button', { name: /^Open the \d+ sealed penguins/ }).click();
-    await page.getByText(/Opened (once|1 time)/).waitFor({ timeout: 30_000 });
+    await journey.openSeal();
     await page.getByRole('tab', { name: 'What it looks at' }).click();
     await page.getByRole('tab', { name: 'Confidence' }).click();
     await page
@@ -102,16 +92,7 @@ describe('from the first screen to an exported model', () => {
     );
     const file = join(folder, 'unseen.csv');
     await writeFile(file, `${without.join('\n')}\n`);
-    await stage('try');
-    await page.getByRole('tab', { name: 'A whole file' }).click();
-    await page.locator('input[type=file]').first().setInputFiles(file);
-    const download = await downloadBy(async () => {
-      await page
-        .getByRole('button', { name: /Download|Save/ })
-        .first()
-        .click({ timeout: 30_000 });
-    });
-    const lines = (await saved(download)).toString('utf8').trim().split(/\r?\n/);
+    const lines = (await journey.answer(file)).trim().split(/\r?\n/);
     expect(lines).toHaveLength(41);
     expect(lines[0]).toContain('prediction');
     expect(lines[0]).toContain('confidence');
@@ -126,12 +107,7 @@ describe('from the first screen to an exported model', () => {
   });
 
   it('the downloaded model runs on another runtime', async () => {
-    await stage('versions');
-    await page.getByRole('button', { name: 'Run 1', exact: true }).click();
-    const download = await downloadBy(() =>
-      page.getByRole('button', { name: 'Download .onnx' }).first().click(),
-    );
-    const session = await ort.InferenceSession.create(await saved(download));
+    const session = await ort.InferenceSession.create(await journey.download('Run 1'));
     expect(session.inputNames).toEqual(expect.arrayContaining(['numeric', 'categorical']));
     expect(session.outputNames).toContain('probabilities');
   });
@@ -156,11 +132,9 @@ describe('a table of one’s own', () => {
     });
     const file = join(folder, 'Fische.csv');
     await writeFile(file, Buffer.from(['Nr;Länge;Breite;Größe', ...rows].join('\r\n'), 'latin1'));
-    await page.goto(studio.url);
-    await page.locator('input[type=file]').first().setInputFiles(file);
-    await page.getByText('Which column should it predict?').first().waitFor({ timeout: 20_000 });
-    expect(page.url()).toMatch(/#\/p\//);
-    project = page.url().replace(/\/\w+$/, '');
+    await journey.importTable(file);
+    ({ project } = journey);
+    expect(project).toMatch(/#\/p\//);
     await stage('data');
     await page.getByText('Länge').first().waitFor();
     await stage('train');
@@ -200,9 +174,7 @@ describe('the graph', () => {
   });
 
   it('is saved as SVG and as PNG', async () => {
-    const svg = await saved(
-      await downloadBy(() => page.getByRole('button', { name: 'Save the picture as SVG' }).click()),
-    );
+    const svg = await readFile(await journey.save('Save the picture as SVG'), 'utf8');
     // The studio's own page parses no markup (Trusted Types), so an empty one does.
     const blank = await page.context().newPage();
     const nodes = await blank.evaluate((text) => {
@@ -210,12 +182,10 @@ describe('the graph', () => {
       return parsed.querySelector('parsererror') === null
         ? parsed.querySelectorAll('g > title').length
         : 0;
-    }, svg.toString());
+    }, svg);
     await blank.close();
     expect(nodes).toBeGreaterThan(10);
-    const png = await saved(
-      await downloadBy(() => page.getByRole('button', { name: 'Save the picture as PNG' }).click()),
-    );
+    const png = await readFile(await journey.save('Save the picture as PNG'));
     expect(png.subarray(1, 4).toString()).toBe('PNG');
   });
 });

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHROMIUM_FLAGS, ensureChromium } from '../../tools/lib/chromium.mjs';
 import { startServer } from '../../tools/lib/server.mjs';
 import { ensureBuilt, ROOT } from '../../tools/lib/setup.mjs';
+import { Journey } from '../support/journey';
 import type { Opened } from '../support/studio';
 import { openStudio } from '../support/studio';
 
@@ -15,7 +16,7 @@ import { openStudio } from '../support/studio';
 let studio: Opened;
 let page: Page;
 let folder: string;
-let project: string;
+let journey: Journey;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'terrarium-keeping-'));
@@ -25,7 +26,8 @@ beforeAll(async () => {
   });
   page = studio.page;
   await page.getByText(/Right on \d+ of \d+ penguins/).waitFor({ timeout: 90_000 });
-  project = page.url().replace(/\/train$/, '');
+  journey = new Journey({ page, url: studio.url, folder, patience: 90_000 });
+  journey.here();
 });
 
 afterAll(async () => {
@@ -33,33 +35,17 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function saveBy(button: RegExp | string): Promise<string> {
-  const [download] = await Promise.all([
-    page.waitForEvent('download'),
-    page.getByRole('button', { name: button }).first().click(),
-  ]);
-  const path = join(folder, download.suggestedFilename());
-  await download.saveAs(path);
-  return path;
-}
-
 describe('copies and files', () => {
   it('an int8 copy stands beside its model, judged on the same rows', async () => {
-    await page.goto(`${project}/compress`);
-    await page.getByRole('radio', { name: /static/ }).check();
-    await page.getByRole('button', { name: 'Make the copy' }).click();
-    await page
-      .getByText(/is \d+(\.\d+)?% of the size/)
-      .first()
-      .waitFor({ timeout: 60_000 });
-    await page.goto(`${project}/versions`);
+    await journey.quantise();
+    await journey.stage('versions');
     await page.getByText(/int8/).first().waitFor();
   });
 
   it('the exported page answers from a file, with no studio and no network', async () => {
-    await page.goto(`${project}/try`);
+    await journey.stage('try');
     await page.getByRole('tab', { name: 'Export' }).click();
-    const path = await saveBy('Save the page');
+    const path = await journey.save('Save the page');
     const browser = await chromium.launch({
       executablePath: ensureChromium(),
       args: [...CHROMIUM_FLAGS, '--host-resolver-rules=MAP * ~NOTFOUND'],
@@ -72,18 +58,14 @@ describe('copies and files', () => {
   });
 
   it('a project file with its rows opens as a project of its own', async () => {
-    await page.goto(`${project}/try`);
-    await page.getByRole('tab', { name: 'Export' }).click();
-    const path = await saveBy('Save the project file');
+    const { project } = journey;
+    const path = await journey.saveProject();
     expect((await readFile(path)).subarray(0, 2).toString()).toBe('PK');
-    await page.goto(studio.url);
-    await page.locator('input[type=file]').first().setInputFiles(path);
-    await page.waitForURL(/#\/p\//, { timeout: 20_000 });
-    const opened = page.url().replace(/\/\w+$/, '');
-    expect(opened).not.toBe(project);
-    await page.goto(`${opened}/versions`);
+    await journey.openProject(path);
+    expect(journey.project).not.toBe(project);
+    await journey.stage('versions');
     await page.getByRole('button', { name: 'Run 1', exact: true }).waitFor();
-    await page.goto(`${opened}/data`);
+    await journey.stage('data');
     await page.getByText('344 rows').first().waitFor();
   });
 

@@ -1,10 +1,11 @@
 /** The network pulled (fault 21) and every scope of the studio asked to call out (faults 22, 23). */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterEach, describe, expect, it } from 'vitest';
 import { clinic } from '../support/clinic-csv';
+import { Journey } from '../support/journey';
 import type { Opened } from '../support/studio';
 import { openStudio } from '../support/studio';
 
@@ -51,29 +52,10 @@ describe('with the network pulled', () => {
     await page.close();
     await cold.goto(studio.url);
 
-    await cold.locator('input[type=file]').first().setInputFiles(table);
-    await cold.getByText('Which column should it predict?').first().waitFor({ timeout: 60_000 });
-    const project = cold.url().replace(/\/\w+$/, '');
-    await cold.goto(`${project}/train`);
-    await cold.getByRole('button', { name: 'Train', exact: true }).first().click();
-    await cold
-      .getByText(/Right on \d+ of|Off by/)
-      .first()
-      .waitFor({ timeout: 120_000 });
-
-    await cold.goto(`${project}/try`);
-    await cold.getByRole('tab', { name: 'A whole file' }).click();
-    await cold.locator('input[type=file]').first().setInputFiles(table);
-    const [download] = await Promise.all([
-      cold.waitForEvent('download', { timeout: 60_000 }),
-      cold
-        .getByRole('button', { name: /Download|Save/ })
-        .first()
-        .click({ timeout: 60_000 }),
-    ]);
-    const path = join(folder, 'answered.csv');
-    await download.saveAs(path);
-    const [header = '', ...rows] = (await readFile(path, 'utf8')).trim().split(/\r?\n/);
+    const journey = new Journey({ page: cold, url: studio.url, folder, patience: 120_000 });
+    await journey.importTable(table);
+    await journey.train();
+    const [header = '', ...rows] = (await journey.answer(table)).trim().split(/\r?\n/);
     expect(header).toContain('prediction');
     expect(rows).toHaveLength(200);
     expect(failed).toEqual([]);
