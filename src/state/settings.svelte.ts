@@ -1,7 +1,8 @@
-/** What Settings does: storage looked at, tidied, checked and erased; the device chosen for this browser. */
+/** What Settings does: says what is kept here, erases it, and chooses the device for this browser. */
 import { version } from '../../package.json';
 import type { App } from './app.svelte';
 import type { ExecutorName } from '../protocol/entities';
+import { Tasks } from './tasks.svelte';
 import { runUnderWay } from './under-way';
 
 export type DeviceChoice = 'auto' | Exclude<ExecutorName, 'reference'>;
@@ -18,19 +19,16 @@ export interface Usage {
   readonly running: boolean;
 }
 
-type Task = 'persist' | 'collect' | 'verify' | 'erase' | 'device';
+type Task = 'erase' | 'device';
 
 export class Settings {
   readonly version = version;
   readonly #app: App;
+  readonly #tasks = new Tasks<Task>();
   #usage = $state.raw<Usage | null>(null);
   #device = $state<DeviceChoice>('auto');
-  #busy = $state<Task | null>(null);
-  #errors = $state.raw<Partial<Record<Task | 'load', unknown>>>({});
-  #freed = $state<number | null>(null);
-  #problems = $state.raw<readonly string[] | null>(null);
-  #persistRefused = $state(false);
   #erased = $state(false);
+  #loadError = $state.raw<unknown>(null);
 
   constructor(app: App) {
     this.#app = app;
@@ -46,25 +44,16 @@ export class Settings {
   }
 
   get busy(): Task | null {
-    return this.#busy;
+    return this.#tasks.busy;
   }
 
-  get errors(): Partial<Record<Task | 'load', unknown>> {
-    return this.#errors;
+  get errors(): Partial<Record<Task, unknown>> {
+    return this.#tasks.errors;
   }
 
-  /** Bytes that the last tidying freed. */
-  get freed(): number | null {
-    return this.#freed;
-  }
-
-  /** What the last check found; empty is healthy. */
-  get problems(): readonly string[] | null {
-    return this.#problems;
-  }
-
-  get persistRefused(): boolean {
-    return this.#persistRefused;
+  /** Why it is not known what is kept here. */
+  get loadError(): unknown {
+    return this.#loadError;
   }
 
   /** Everything is erased, and that was checked. */
@@ -76,40 +65,22 @@ export class Settings {
     try {
       await this.#look();
       this.#device = await (await this.#app.studio()).device.override();
+      this.#loadError = null;
     } catch (error) {
-      this.#errors = { ...this.#errors, load: error };
+      this.#loadError = error;
     }
   }
 
   choose(device: DeviceChoice): Promise<void> {
-    return this.#do('device', async () => {
+    return this.#tasks.run('device', async () => {
       await (await this.#app.studio()).device.setOverride(device);
       this.#device = device;
     });
   }
 
-  /** Asks the browser not to clear the storage by itself when space runs low. */
-  persist(): Promise<void> {
-    return this.#do('persist', async () => {
-      this.#persistRefused = !(await navigator.storage.persist());
-    });
-  }
-
-  collect(): Promise<void> {
-    return this.#do('collect', async () => {
-      this.#freed = await (await this.#app.studio()).store.collectGarbage();
-    });
-  }
-
-  verify(): Promise<void> {
-    return this.#do('verify', async () => {
-      this.#problems = await (await this.#app.studio()).store.verify();
-    });
-  }
-
   /** Erases all that this browser holds of the studio's data, and looks whether something is left. */
   eraseEverything(): Promise<void> {
-    return this.#do('erase', async () => {
+    return this.#tasks.run('erase', async () => {
       const { store } = await this.#app.studio();
       await store.eraseEverything();
       this.#app.theme.choose('system');
@@ -117,20 +88,6 @@ export class Settings {
       const left = this.#usage;
       this.#erased = left?.projects.length === 0 && left.trashed === 0 && left.datasets === 0;
     });
-  }
-
-  async #do(task: Task, work: () => Promise<void>): Promise<void> {
-    if (this.#busy !== null) return;
-    this.#busy = task;
-    this.#errors = { ...this.#errors, [task]: null };
-    try {
-      await work();
-      await this.#look();
-    } catch (error) {
-      this.#errors = { ...this.#errors, [task]: error };
-    } finally {
-      this.#busy = null;
-    }
   }
 
   async #look(): Promise<void> {

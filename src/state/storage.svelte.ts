@@ -2,6 +2,7 @@
 import type { BackupState } from '../protocol/backup';
 import type { Reclaimable, StorageReport } from '../protocol/storage';
 import type { App } from './app.svelte';
+import { Tasks } from './tasks.svelte';
 
 export interface StorageOverview extends StorageReport {
   readonly used: number;
@@ -13,16 +14,15 @@ export interface StorageOverview extends StorageReport {
   readonly onlyHere: readonly BackupState[];
 }
 
-type Task = 'load' | 'free' | 'persist' | 'heal';
+type Task = 'load' | 'free' | 'persist' | 'check' | 'repair';
 
 export const RECLAIMABLE = ['garbage', 'features', 'trash', 'imports', 'checkpoints'] as const;
 
 export class StorageView {
   readonly #app: App;
+  readonly #tasks = new Tasks<Task>();
   #overview = $state.raw<StorageOverview | null>(null);
   #chosen = $state.raw<readonly (keyof Reclaimable)[]>(['garbage', 'features']);
-  #busy = $state<Task | null>(null);
-  #errors = $state.raw<Partial<Record<Task, unknown>>>({});
   #freed = $state.raw<{ readonly before: number; readonly after: number } | null>(null);
   #problems = $state.raw<readonly string[] | null>(null);
   #refused = $state(false);
@@ -37,11 +37,11 @@ export class StorageView {
   }
 
   get busy(): Task | null {
-    return this.#busy;
+    return this.#tasks.busy;
   }
 
   get errors(): Partial<Record<Task, unknown>> {
-    return this.#errors;
+    return this.#tasks.errors;
   }
 
   /** By the store's own count, around the last freeing. */
@@ -91,24 +91,26 @@ export class StorageView {
     });
   }
 
-  heal(): Promise<void> {
-    return this.#do('heal', async () => {
+  /** Reads every record and every byte; changes nothing. */
+  check(): Promise<void> {
+    return this.#tasks.run('check', async () => {
+      this.#problems = null;
+      this.#problems = await (await this.#app.studio()).store.verify();
+    });
+  }
+
+  /** Drops what can be made anew and what nothing names, and checks again. */
+  repair(): Promise<void> {
+    return this.#do('repair', async () => {
       this.#problems = await (await this.#app.studio()).store.heal();
     });
   }
 
-  async #do(task: Task, work: () => Promise<void>): Promise<void> {
-    if (this.#busy !== null) return;
-    this.#busy = task;
-    this.#errors = { ...this.#errors, [task]: null };
-    try {
+  #do(task: Task, work: () => Promise<void>): Promise<void> {
+    return this.#tasks.run(task, async () => {
       await work();
       await this.#look();
-    } catch (error) {
-      this.#errors = { ...this.#errors, [task]: error };
-    } finally {
-      this.#busy = null;
-    }
+    });
   }
 
   async #look(): Promise<void> {

@@ -30,7 +30,7 @@ async function choose(page: Page, url: string, path: string): Promise<void> {
 
 async function healthy(page: Page, url: string): Promise<void> {
   await page.goto('about:blank');
-  await page.goto(`${url}#/settings`);
+  await page.goto(`${url}#/storage`);
   await page.getByRole('button', { name: 'Check every byte' }).click(SOON);
   await page.getByText('every record and every byte is as it was written').waitFor(SOON);
 }

@@ -59,7 +59,7 @@ async function aside(): Promise<Page> {
 
 /** By the studio's own check of every record and byte. */
 async function problems(page: Page): Promise<readonly string[]> {
-  await page.goto(`${server.url}#/settings`);
+  await page.goto(`${server.url}#/storage`);
   await page.getByRole('button', { name: 'Check every byte' }).click(SOON);
   const healthy = page.getByText('every record and every byte is as it was written');
   const damaged = page.getByRole('alert').filter({ hasText: 'found:' });

@@ -22,22 +22,11 @@ export const settings = {
       'This browser offers no WebGPU, so the processor trains. Everything works; large models take longer.',
   },
   storage: {
-    title: 'Storage',
-    used: (used: string, quota: string) => `${used} used; the browser allows ${quota}.`,
     holds: (projects: number, trashed: number, datasets: number) =>
       `In it: ${count(projects, 'project', 'projects')}, ${trashed} in the Trash, ${count(datasets, 'data set', 'data sets')}.`,
     names: (names: string) => `Projects: ${names}.`,
-    persisted: 'The browser keeps it until you erase it.',
-    notPersisted:
-      'The browser may clear it when space runs low. Ask it to keep everything, and save project files of what matters.',
-    persist: 'Ask the browser to keep it',
-    refused:
-      'The browser did not agree. Installing the studio or visiting it often helps; a project file is always safe.',
-    collect: 'Remove what nothing uses',
-    collected: (bytes: string) => `${bytes} freed.`,
-    verify: 'Check every byte',
-    healthy: 'Checked: every record and every byte is as it was written.',
-    problems: (n: number) => `${count(n, 'problem', 'problems')} found:`,
+    open: 'Storage in detail',
+    openText: 'What is big, what can go, whether it will be kept, and whether it is whole.',
   },
   session: {
     title: 'Shared computer',

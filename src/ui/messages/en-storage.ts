@@ -54,12 +54,13 @@ export const storage = {
   },
   heal: {
     title: 'Is it whole?',
-    text: 'Reads every record and every byte and compares them with their hashes.',
-    go: 'Check and tidy',
+    text: 'Reads every record and every byte and compares them with their hashes. It changes nothing.',
+    check: 'Check every byte',
     healthy: 'Checked: every record and every byte is as it was written.',
-    damaged: (n: number) => `${count(n, 'thing is', 'things are')} damaged; all else works:`,
+    problems: (n: number) => `${count(n, 'problem', 'problems')} found:`,
     advice:
-      'Importing the same file again heals the data that came from it. A saved project file brings back the rest.',
+      'All else works. Importing the same file again heals the data that came from it; a saved project file brings back the rest. Repairing removes what nothing uses and what can be computed again, and checks once more.',
+    repair: 'Repair what can be',
   },
   interrupted: {
     title: (name: string) => `The import of ${name} was interrupted.`,

@@ -168,7 +168,6 @@ async function studioWithCopy() {
     usage: async () => Promise.resolve(usage),
     listProjects: async () => Promise.resolve([]),
     listDatasets: async () => Promise.resolve([]),
-    verify: async () => Promise.resolve(['The chunk x is damaged.']),
   });
   const part = { inputs: [], truth: Float64Array.of(1), rows: Uint32Array.of(4) };
   Object.assign(made.studio, {
@@ -234,10 +233,11 @@ describe('the screens', () => {
     expect(await findings()).toEqual([]);
   });
 
-  test('Settings: damage is told; erasing waits for the word', async () => {
+  test('Settings: what is kept is said, its details are elsewhere; erasing waits for the word', async () => {
     await shown(Settings, '#/settings');
-    await userEvent.click(page.getByRole('button', { name: 'Check every byte' }));
-    await expect.element(page.getByText('The chunk x is damaged.')).toBeVisible();
+    await expect.element(page.getByText('5 kB used; the browser allows 1 GB.')).toBeVisible();
+    const details = page.getByRole('link', { name: 'Storage in detail' });
+    await expect.element(details).toHaveAttribute('href', '#/storage');
     expect(await findings()).toEqual([]);
     await userEvent.click(page.getByRole('button', { name: 'Erase everything' }));
     const erase = page.getByRole('dialog').getByRole('button', { name: 'Erase everything' });

@@ -37,7 +37,7 @@ async function importTable(page: Page): Promise<string> {
 
 /** By the studio's own check; null where it shows a rescue screen instead. */
 async function problems(page: Page): Promise<readonly string[] | null> {
-  await page.goto(`${server.url}#/settings`);
+  await page.goto(`${server.url}#/storage`);
   const button = page.getByRole('button', { name: 'Check every byte' });
   await button.or(rescue(page)).first().waitFor(SOON);
   if ((await rescue(page).count()) > 0) return null;
