@@ -307,7 +307,9 @@ export type ExecutorName = 'webgpu' | 'wasm' | 'reference';
 /** Something that befell a run, at the step that it had come to. */
 export type RunIncident = { readonly at: Timestamp; readonly step: number } & (
   | {
-      readonly kind: 'device-lost' | 'worker-died' | 'disk-full' | 'room-again';
+      /** `checkpoint-missed`: one was wanted when the page was left, and could not be asked for. */
+      readonly kind:
+        'device-lost' | 'worker-died' | 'disk-full' | 'room-again' | 'checkpoint-missed';
       readonly reason: string;
     }
   /** Goes on from the checkpoint at `step`, which was made on `before`; `exact` where the arithmetic is the same. */

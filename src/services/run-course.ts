@@ -66,6 +66,7 @@ export interface RunHandle {
 
 const CHECKPOINT_SECONDS = 5;
 const RESUMABLE: readonly string[] = ['worker/died', 'engine/device-lost', 'training/moved'];
+const GONE: readonly string[] = ['worker/died', 'worker/closed'];
 /** A checkpoint that another tab waits for is given up after so long. */
 const LEAVING_MS = 10_000;
 /** A full disk is asked again after so long. */
@@ -138,8 +139,9 @@ export class RunCourse {
         () => undefined,
       );
       const late = new Promise<void>((resolve) => setTimeout(resolve, LEAVING_MS));
-      // Where the worker is gone there is nothing to save.
-      this.#workers.train.checkpoint(this.#run.id).catch(() => this.#saved());
+      void this.#askForCheckpoint().then((asked) => {
+        if (!asked) this.#saved();
+      });
       await Promise.race([saved, ended, late]);
     }
     this.#workers.restartTraining('Another tab goes on with its run.');
@@ -171,12 +173,24 @@ export class RunCourse {
     return true;
   }
 
+  /** False where none will come. A failure to save one is the loop's, which says so itself; here it is the asking. */
+  async #askForCheckpoint(): Promise<boolean> {
+    try {
+      await this.#workers.train.checkpoint(this.#run.id);
+      return true;
+    } catch (error) {
+      // A worker that is gone has nothing to save, and recovery is told of its death apart from this.
+      if (!(error instanceof AppError && GONE.includes(error.code))) {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#note({ ...this.#now(this.#step), kind: 'checkpoint-missed', reason });
+      }
+      return false;
+    }
+  }
+
   async #carryOut(first: Attempt): Promise<FinishedRun> {
-    const { id } = this.#run;
-    const stopListening = onHidden(() => {
-      // The tab may not come back. Where the worker is gone there is nothing to save.
-      this.#workers.train.checkpoint(id).catch(() => undefined);
-    });
+    // The tab may not come back.
+    const stopListening = onHidden(() => void this.#askForCheckpoint());
     try {
       const outcome = await this.#attempts(first);
       return await this.#keep(outcome);

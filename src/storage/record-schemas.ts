@@ -235,7 +235,13 @@ const happened = { at: figure, step: count };
 const incident: Schema<RunIncident> = v.variant('kind', [
   v.strictObject({
     ...happened,
-    kind: v.picklist(['device-lost', 'worker-died', 'disk-full', 'room-again']),
+    kind: v.picklist([
+      'device-lost',
+      'worker-died',
+      'disk-full',
+      'room-again',
+      'checkpoint-missed',
+    ]),
     reason: text,
   }),
   v.strictObject({

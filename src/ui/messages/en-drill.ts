@@ -48,6 +48,7 @@ export const drill = {
     divided: (rows: string) => `Memory ran out: it goes on in parts of ${rows} rows.`,
     full: 'The disk is full: it holds still.',
     room: 'There is room again.',
+    missed: 'No checkpoint was written when the page was left.',
     recovered: (from: string, seconds: string) =>
       `Recovered from the checkpoint at step ${from}, after ${seconds} s.`,
     steps: (again: string, twice: string) =>

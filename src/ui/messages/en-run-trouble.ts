@@ -40,5 +40,7 @@ export const runTrouble = {
     divided: (step: string, rows: string) =>
       `Memory ran out at step ${step}: from there on in parts of ${rows} rows.`,
     diskFull: (step: string) => `Waited at step ${step} because the disk was full.`,
+    checkpointMissed: (step: string, reason: string) =>
+      `No checkpoint could be written at step ${step}, when the page was left: ${reason}`,
   },
 };

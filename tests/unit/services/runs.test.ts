@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../../src/core/errors';
 import type { TrainApi, TrainOutcome, TrainRequest } from '../../../src/protocol/api';
 import type { ModelVersion, Run, RunConfig } from '../../../src/protocol/entities';
@@ -51,7 +51,10 @@ interface Fake {
   readonly refusals: AppError[];
 }
 
-type Attempt = (request: TrainRequest, onEvent: Parameters<TrainApi['run']>[2]) => TrainOutcome;
+type Attempt = (
+  request: TrainRequest,
+  onEvent: Parameters<TrainApi['run']>[2],
+) => TrainOutcome | Promise<TrainOutcome>;
 
 /** Workers that keep the record and let each attempt at training be played. */
 function fake(...attempts: Attempt[]): Fake {
@@ -171,8 +174,8 @@ const RECORD: Omit<Run, 'id' | 'number'> = {
 };
 
 // A browser without a wake lock.
-beforeAll(() => vi.stubGlobal('navigator', {}));
-afterAll(() => vi.unstubAllGlobals());
+beforeEach(() => vi.stubGlobal('navigator', {}));
+afterEach(() => vi.unstubAllGlobals());
 
 describe('a run', () => {
   it('leads from its configuration to a stored model and a true record', async () => {
@@ -286,6 +289,35 @@ describe('a run', () => {
       // Other kernels round otherwise: that the end may differ is in the record.
       { kind: 'resumed', step: 6, exact: false, before: { planId: 'other' }, planId: 'plan' },
     ]);
+  });
+
+  it('records a checkpoint that it could not ask for when the page was hidden; a worker that is gone is no news', async () => {
+    const hidden = Object.assign(new EventTarget(), { hidden: true });
+    vi.stubGlobal('document', hidden);
+    vi.stubGlobal('addEventListener', () => undefined);
+    vi.stubGlobal('removeEventListener', () => undefined);
+    const checkpoint = vi
+      .fn(async (): Promise<void> => Promise.resolve())
+      .mockRejectedValueOnce(new AppError('worker/died', 'It was ended.'))
+      .mockRejectedValueOnce(new AppError('internal/invariant', 'No such run.'));
+    const left: Attempt = async (asked, onEvent) => {
+      for (const call of [1, 2, 3]) {
+        hidden.dispatchEvent(new Event('visibilitychange'));
+        expect(checkpoint).toHaveBeenCalledTimes(call);
+        await Promise.allSettled(checkpoint.mock.results.map(({ value }) => value as unknown));
+      }
+      return done(asked, onEvent);
+    };
+    const { workers } = fake(left);
+    Object.assign(workers.train, { checkpoint });
+    const { run } = await (await startRun(workers, device, request, () => undefined)).finished;
+    expect(run).toMatchObject({
+      status: 'done',
+      incidents: [{ kind: 'checkpoint-missed', reason: 'No such run.' }],
+    });
+    // Hidden once more after its end: nobody listens.
+    hidden.dispatchEvent(new Event('visibilitychange'));
+    expect(checkpoint).toHaveBeenCalledTimes(3);
   });
 
   it('halves its batch once when memory runs out, and then says what to do', async () => {

@@ -92,6 +92,8 @@ export function incidentWords(incident: RunIncident): readonly string[] {
       return [words.divided(step, integer(incident.rows))];
     case 'disk-full':
       return [words.diskFull(step)];
+    case 'checkpoint-missed':
+      return [words.checkpointMissed(step, incident.reason)];
     case 'room-again':
       return [];
   }
