@@ -57,4 +57,6 @@ export const changesChannel = (store: string): string => `${store}-changes`;
 export const tabsChannel = (store: string): string => `${store}-tabs`;
 /** The Web Lock of the one store that writes the project. */
 export const writerLock = (store: string, projectId: Id): string => `${store}-writer-${projectId}`;
+/** The Web Lock that each store holds from its first claim until it dies: who looks on waits for it. */
+export const livingLock = (store: string, life: string): string => `${store}-living-${life}`;
 export const STORE_NAME = 'terrarium';

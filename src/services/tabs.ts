@@ -5,7 +5,7 @@
  */
 import { AppError } from '../core/errors';
 import type { Id } from '../protocol/entities';
-import { STORE_NAME, changesChannel, tabsChannel } from '../protocol/tabs';
+import { STORE_NAME, changesChannel, livingLock, tabsChannel, writerLock } from '../protocol/tabs';
 import type { SharedRunEvent, StoreChange, TabMessage, TabsStoreApi } from '../protocol/tabs';
 import type { Async } from './bridge';
 import type { RunEvent } from './runs';
@@ -38,6 +38,7 @@ export interface TabsOptions {
 
 export class Tabs {
   readonly #store: Async<TabsStoreApi>;
+  readonly #name: string;
   readonly #changes: BroadcastChannel;
   readonly #pages: BroadcastChannel;
   readonly #silenceMs: number;
@@ -46,6 +47,9 @@ export class Tabs {
   readonly #seated = new Map<Id, Seated>();
   /** Epochs of the claims that this page has. */
   readonly #epochs = new Map<Id, number>();
+  /** Projects whose writer is waited for, in case it dies without a word. */
+  readonly #watched = new Map<Id, AbortController>();
+  readonly #followers = new Set<() => void>();
   readonly #answers = new Map<string, (answer: 'saving' | 'given') => void>();
   readonly #gathered = new Map<Id, { begins: boolean; events: SharedRunEvent[] }>();
 
@@ -57,6 +61,7 @@ export class Tabs {
       gatherMs = 200,
     } = options;
     this.#store = store;
+    this.#name = name;
     this.#silenceMs = silenceMs;
     this.#savingMs = savingMs;
     this.#gatherMs = gatherMs;
@@ -64,6 +69,12 @@ export class Tabs {
     this.#pages = new BroadcastChannel(tabsChannel(name));
     this.#changes.onmessage = ({ data }: MessageEvent<StoreChange>) => this.#changed(data);
     this.#pages.onmessage = ({ data }: MessageEvent<TabMessage>) => this.#told(data);
+  }
+
+  /** Calls `changed` whenever a tab wrote what lists of projects show. Returns what ends that. */
+  follow(changed: () => void): () => void {
+    this.#followers.add(changed);
+    return () => this.#followers.delete(changed);
   }
 
   /** From now on the project hears of other tabs. True where this tab writes it, false where another does. */
@@ -77,6 +88,7 @@ export class Tabs {
   /** The page shows the project no more. While a run is under way it stays with this tab, and still hears. */
   async rise(projectId: Id, busy: boolean): Promise<void> {
     if (!busy) this.#seated.delete(projectId);
+    this.#unwatch(projectId);
     await this.#store.releaseProject(projectId);
   }
 
@@ -122,17 +134,56 @@ export class Tabs {
     try {
       const { epoch } = await this.#store.claimProject(projectId, { takeOver });
       this.#epochs.set(projectId, epoch);
+      this.#unwatch(projectId);
       return true;
     } catch (error) {
       if (!(error instanceof AppError) || takeOver) throw error;
       // A full disk keeps nobody out: each write then claims for its own time, where there is room for it.
       if (error.code === 'store/quota') return true;
       if (!READS.includes(error.code)) throw error;
+      if (error.code !== 'store/read-only') void this.#watchWriter(projectId);
       return false;
     }
   }
 
+  /** Waits until the tab that writes the project is gone, whatever the way: the browser frees the locks of the dead. */
+  async #watchWriter(projectId: Id): Promise<void> {
+    this.#unwatch(projectId);
+    if (!this.#seated.has(projectId)) return;
+    const ending = new AbortController();
+    const { signal } = ending;
+    this.#watched.set(projectId, ending);
+    try {
+      for (let looks = 0; looks < MOST_LOOKS && !signal.aborted; looks++) {
+        const { held = [] } = await navigator.locks.query();
+        const writer = held.find(({ name }) => name === writerLock(this.#name, projectId));
+        if (signal.aborted) return;
+        if (!writer) return this.#freed(projectId);
+        const living = held.find(
+          ({ name, clientId }) =>
+            clientId === writer.clientId && name?.startsWith(livingLock(this.#name, '')),
+        )?.name;
+        // Of one that is dying, one lock may be free before the other.
+        if (living === undefined) await new Promise((resolve) => setTimeout(resolve, DYING_MS));
+        else await navigator.locks.request(living, { signal, mode: 'shared' }, () => undefined);
+      }
+    } catch (error) {
+      if (!signal.aborted) console.warn('Whether another tab still writes is not known.', error);
+    }
+  }
+
+  #unwatch(projectId: Id): void {
+    this.#watched.get(projectId)?.abort();
+    this.#watched.delete(projectId);
+  }
+
+  #freed(projectId: Id): void {
+    this.#unwatch(projectId);
+    this.#seated.get(projectId)?.freed(true);
+  }
+
   #changed(change: StoreChange): void {
+    if (isListed(change)) for (const changed of this.#followers) changed();
     if (change.type === 'erased') {
       for (const seated of this.#seated.values()) seated.written([]);
       return;
@@ -143,10 +194,17 @@ export class Tabs {
     if (change.type === 'written') {
       if (own === undefined) seated?.written(change.tables);
     } else if (own === undefined) {
-      if (change.type !== 'lost') seated?.freed(change.type === 'released');
+      if (change.type === 'released') this.#freed(projectId);
+      if (change.type === 'claimed') {
+        seated?.freed(false);
+        void this.#watchWriter(projectId);
+      }
     } else if (change.type === 'claimed' ? change.epoch > own : change.epoch === own) {
       this.#epochs.delete(projectId);
-      if (change.type !== 'released') seated?.moved();
+      if (change.type !== 'released') {
+        seated?.moved();
+        void this.#watchWriter(projectId);
+      }
     }
   }
 
@@ -195,6 +253,18 @@ export class Tabs {
   #tell(message: TabMessage): void {
     this.#pages.postMessage(message);
   }
+}
+
+/** How often, and after how long, the locks of a tab are looked at that seems to be dying. */
+const MOST_LOOKS = 20;
+const DYING_MS = 250;
+
+/** Names, order, pictures of curves, and which projects are locked. */
+const LISTED: readonly string[] = ['projects', 'models', 'vaults'];
+
+function isListed(change: StoreChange): boolean {
+  if (change.type === 'written') return change.tables.some((table) => LISTED.includes(table));
+  return change.type === 'erased';
 }
 
 /** Another tab writes; or the storage is of a newer version, and nobody here does. */

@@ -3,6 +3,8 @@ import type { Project, Run } from '../protocol/entities';
 import type { Studio } from './studio';
 import type { Toasts } from './toasts.svelte';
 
+const BURST_MS = 120;
+
 export interface ProjectCard {
   readonly project: Project;
   /** Latest run that has a curve, for the thumbnail. */
@@ -50,6 +52,32 @@ export class Projects {
     } catch (error) {
       this.#error = error;
     }
+  }
+
+  /** Loads what is listed, now and whenever a tab changed it, until what it returns is called. */
+  watch(load: () => Promise<unknown> = () => this.load()): () => void {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let end: (() => void) | null = null;
+    let ended = false;
+    void load();
+    this.#studio().then(
+      ({ tabs }) => {
+        if (ended) return;
+        end = tabs.follow(() => {
+          // What a tab writes comes in bursts.
+          timer ??= setTimeout(() => {
+            timer = undefined;
+            void load();
+          }, BURST_MS);
+        });
+      },
+      (error: unknown) => (this.#error = error),
+    );
+    return () => {
+      ended = true;
+      clearTimeout(timer);
+      end?.();
+    };
   }
 
   rename(project: Project, name: string): Promise<void> {

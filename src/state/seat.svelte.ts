@@ -180,6 +180,8 @@ export class Seat {
     written: (tables) => this.#hear(tables),
     freed: (free) => {
       this.#free = free;
+      // Its run, if it had one, ended with it.
+      if (free) this.#project.runs.lookAway();
       this.#hear([]);
     },
     run: (begins, events) => {

@@ -5,7 +5,7 @@
  */
 import { AppError } from '../core/errors';
 import type { Id, Timestamp } from '../protocol/entities';
-import { writerLock } from '../protocol/tabs';
+import { livingLock, writerLock } from '../protocol/tabs';
 import type { StoreChange } from '../protocol/tabs';
 import { guarded, notFound } from './errors';
 import { takeLock, theftsHeard } from './locks';
@@ -45,6 +45,8 @@ export class Claims {
   readonly #now: () => Timestamp;
   readonly #tell: (change: StoreChange) => void;
   readonly #claims = new Map<Id, Claim>();
+  /** A tab that crashes says nothing; that this is free again does. */
+  #living: Promise<Lock | null> | null = null;
   /** Locks on their way back: the next claim of this store waits for its own. */
   readonly #ending = new Map<Id, Promise<void>>();
 
@@ -127,6 +129,13 @@ export class Claims {
     for (const projectId of [...this.#claims.keys()]) this.drop(projectId);
   }
 
+  /** The store is closed: it writes no more. */
+  close(): void {
+    this.dropAll();
+    void this.#living?.then((lock) => lock?.release());
+    this.#living = null;
+  }
+
   #begin(projectId: Id, how: How): Claim {
     const claim: Claim = {
       holders: new Set(),
@@ -169,7 +178,8 @@ export class Claims {
     };
     const name = writerLock(this.#store, projectId);
     const options = how === 'steal' ? { steal: true } : { ifAvailable: true };
-    await this.#ending.get(projectId);
+    this.#living ??= takeLock(livingLock(this.#store, crypto.randomUUID()));
+    await Promise.all([this.#living, this.#ending.get(projectId)]);
     let lock = await takeLock(name, options, onStolen);
     // After a reload the former page's worker may still be dying, and its lock with it: look again.
     for (let look = 1; how === 'patient' && look < LOOKS && lock === null; look++) {

@@ -144,7 +144,7 @@ export class StoreContext {
 
   close(): void {
     this.importLocks.releaseAll();
-    this.claims.dropAll();
+    this.claims.close();
   }
 
   /** With `write` a manifest's records; its chunks are there, and the collector is kept out meanwhile. */

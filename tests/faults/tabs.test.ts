@@ -232,3 +232,54 @@ it('a run moves with its project: seen in both tabs, saved in the one, resumed i
   expect(studio.complaints).toEqual([]);
   await second.close();
 });
+
+it('Home follows what other tabs make, rename and delete', async () => {
+  const { page: first } = studio;
+  await first.goto(`${studio.url}#/`);
+  const names = async () => {
+    const tiles = await first
+      .getByRole('region', { name: 'Your projects' })
+      .getByRole('link')
+      .all();
+    const labels = await Promise.all(tiles.map((tile) => tile.getAttribute('aria-label')));
+    return labels.map((label) => label?.replace(/^Open /, '')).sort();
+  };
+  await expect.poll(names, SOON).toEqual(['Birds of the copy', 'Birds of the second tab']);
+
+  const other = await opened('train');
+  await rename(other, 'Birds renamed elsewhere');
+  await expect.poll(names, SOON).toEqual(['Birds of the copy', 'Birds renamed elsewhere']);
+  // Now both show Home; what one does there the other shows too.
+  await other.goto(`${studio.url}#/`);
+  const more = (name: string) =>
+    other.getByRole('button', { name: `More for ${name}`, exact: true });
+  await more('Birds of the copy').click();
+  await other.getByRole('menuitem', { name: 'Duplicate' }).click();
+  await expect.poll(names, SOON).toContain('Birds of the copy (copy)');
+  await more('Birds of the copy (copy)').click();
+  await other.getByRole('menuitem', { name: 'Delete' }).click();
+  await other.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await expect.poll(names, SOON).toEqual(['Birds of the copy', 'Birds renamed elsewhere']);
+  await first.getByText('Trash (1)').waitFor(SOON);
+  await other.close();
+});
+
+it('a tab whose process crashes leaves its project free for the one that looks on, which is told by nobody', async () => {
+  const { page: first, context } = studio;
+  await first.goto(`${studio.url}#/`);
+  const writer = await opened('goal');
+  await named(writer, 'Birds renamed elsewhere');
+  expect(await banner(writer, READING).count()).toBe(0);
+  const onlooker = await opened('goal');
+  await banner(onlooker, READING).waitFor(SOON);
+
+  const session = await context.newCDPSession(writer);
+  // It does not answer: the process is gone.
+  void session.send('Page.crash').catch(() => undefined);
+  await banner(onlooker, 'has let go').waitFor(SOON);
+  expect(await findings(onlooker)).toEqual([]);
+  await button(onlooker, 'Edit here').click();
+  await rename(onlooker, 'Birds of the survivor');
+  await expect.poll(() => stored(first), SOON).toContain('Birds of the survivor');
+  await onlooker.close();
+});

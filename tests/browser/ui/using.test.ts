@@ -174,6 +174,7 @@ async function studioWithCopy() {
     infer: { compare, predict },
     openPart: vi.fn(async () => Promise.resolve(part)),
     device: { override: async () => Promise.resolve('auto') },
+    tabs: { follow: () => () => undefined },
   });
   await made.project.records.loadModels();
   return { ...made, parent, copy, setStage, compare, predict };
