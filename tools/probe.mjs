@@ -1,5 +1,6 @@
 // `npm run probe -- FILE… [--json]`: what the studio takes a file for, whether it accepts it, and what reading it costs.
-// A folder is one model or one set of pictures. Exit code: 0 all accepted, 1 some refused, 2 the studio itself failed.
+// A folder is one model or one set of pictures. Exit code: 0 all accepted, 1 some refused with a reason, 2 no verdict:
+// the studio itself failed, there is no such file, or the command was not understood.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -9,12 +10,8 @@ import { openProber } from './lib/prober.mjs';
 const USAGE = 'Usage: npm run probe -- FILE… [--json]';
 
 async function main() {
-  const { values, positionals } = parseArgs({
-    options: { json: { type: 'boolean' } },
-    allowPositionals: true,
-  });
+  const { values, positionals } = understood();
   const missing = positionals.filter((path) => !existsSync(path));
-  if (positionals.length === 0) throw new Error(USAGE);
   if (missing.length > 0) throw new Error(`There is no ${missing.join(', ')}.`);
   ensureBuilt((line) => process.stderr.write(`${line}\n`));
   const prober = await openProber();
@@ -31,6 +28,17 @@ async function main() {
   if (values.json) console.log(JSON.stringify(answers, null, 2));
   const verdicts = answers.map(({ verdict }) => verdict);
   process.exitCode = verdicts.includes('failed') ? 2 : verdicts.includes('refused') ? 1 : 0;
+}
+
+function understood() {
+  try {
+    const options = { json: { type: 'boolean' } };
+    const command = parseArgs({ options, allowPositionals: true });
+    if (command.positionals.length > 0) return command;
+  } catch (error) {
+    throw new Error(`${error.message}\n${USAGE}`, { cause: error });
+  }
+  throw new Error(USAGE);
 }
 
 function lines({ file, takenFor, verdict, code, says, facts, milliseconds, peakBytes }) {

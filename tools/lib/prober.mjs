@@ -9,13 +9,14 @@ const FAILURES = /^(internal|worker|store|probe)\//;
 
 /** `probe(path)` answers `{ file, takenFor, verdict, code, says, facts, milliseconds, peakBytes }`. */
 export async function openProber({ root } = {}) {
-  const server = await startServer({ port: 0, ...(root && { root }) });
+  // First what may fail: a server that nobody closes would keep the process from ending.
   const { chromium } = await import('playwright-core');
   const browser = await chromium.launch({
     executablePath: ensureChromium((line) => console.error(line)),
     headless: true,
     args: [...CHROMIUM_FLAGS],
   });
+  const server = await startServer({ port: 0, ...(root && { root }) });
   return {
     probe: (path, options = {}) => probeFile(browser, server.url, path, options),
     async close() {

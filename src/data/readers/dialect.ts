@@ -3,13 +3,15 @@
  * most columns speak. A guess that a later row disproves is corrected by reading again (readers/table.ts).
  */
 import { AppError } from '../../core/errors';
+import { BLANK, isBlankTable, isNumber, mostlyNumbers } from './blanks';
 import { READ_LIMITS } from './limits';
 import { Tokenizer } from './tokenizer';
 import { isDate, isMissing, parseNumber, trimmed } from './values';
 import type { NumberFormat } from './values';
 
 export const DELIMITERS = [',', ';', '\t', '|'] as const;
-export type Delimiter = (typeof DELIMITERS)[number];
+/** `BLANK`: runs of blanks. */
+export type Delimiter = (typeof DELIMITERS)[number] | typeof BLANK;
 
 /** What a column's sampled cells allow. */
 export type ColumnGuess = NumberFormat | 'text';
@@ -105,11 +107,13 @@ function bestDelimiter(text: string, whole: boolean): Delimiter {
       }
     }
   }
-  return best;
+  return separatedByBlanks(text, best, whole) ? BLANK : best;
 }
 
-function isNumber(text: string): boolean {
-  return !Number.isNaN(parseNumber(text, 'point')) || !Number.isNaN(parseNumber(text, 'comma'));
+/** Only where no mark between cells makes numbers of it, and blanks do. */
+function separatedByBlanks(text: string, best: Delimiter, whole: boolean): boolean {
+  const blank = sampleRows(text, BLANK, whole);
+  return isBlankTable(blank) && !mostlyNumbers(sampleRows(text, best, whole));
 }
 
 /** Text over numbers is a header; a number over numbers, or a text that comes again below, is a row. */

@@ -4,6 +4,7 @@
  */
 import { AppError, invariant } from '../../core/errors';
 import { columnFacts } from '../kinds';
+import { BLANK } from './blanks';
 import { ColumnBuilder } from './columns';
 import { guessDialect } from './dialect';
 import { READ_LIMITS } from './limits';
@@ -124,7 +125,9 @@ export async function parseCells(
       while (row.length < width) row.push('');
       cells.push(row);
     });
-    return { header: dialect.names, cells, delimiter: dialect.delimiter };
+    // Runs of blanks cannot hold an empty cell.
+    const delimiter = dialect.delimiter === BLANK ? ',' : dialect.delimiter;
+    return { header: dialect.names, cells, delimiter };
   });
 }
 
@@ -252,13 +255,17 @@ function tooManyCells(
 ): AppError {
   const extra = cells[width] ?? '';
   invariant(cells.length > width, 'Only a row with too many cells is refused.');
-  const mark = dialect.delimiter === '\t' ? 'a tab' : `"${dialect.delimiter}"`;
+  const mark = MARKS[dialect.delimiter] ?? `"${dialect.delimiter}"`;
   return new AppError(
     'data/ragged-row',
     `Line ${line}, column ${width + 1}: the row has ${cells.length} cells and the header ${width}. Put quotation marks around cells that contain ${mark}, or remove "${extra.slice(0, 40)}".`,
     { line, column: width + 1, expected: width, found: cells.length },
   );
 }
+
+/** Delimiters that cannot be seen: in a sentence, and in the line that says what was understood. */
+const MARKS: Readonly<Record<string, string>> = { '\t': 'a tab', [BLANK]: 'blanks' };
+const WORDS: Readonly<Record<string, string>> = { '\t': 'tab', [BLANK]: 'blanks' };
 
 function describe(
   dialect: Dialect,
@@ -267,7 +274,7 @@ function describe(
   short: number,
 ): string[] {
   const words: string[] = [];
-  if (dialect.names.length > 1) words.push(dialect.delimiter === '\t' ? 'tab' : dialect.delimiter);
+  if (dialect.names.length > 1) words.push(WORDS[dialect.delimiter] ?? dialect.delimiter);
   if (plan.includes('comma') && dialect.format === 'comma') words.push('decimal comma');
   words.push(encoding === 'utf-8' ? 'UTF-8' : encoding.startsWith('utf-16') ? 'UTF-16' : encoding);
   if (!dialect.header) words.push('no header: columns were numbered');

@@ -4,6 +4,7 @@
  * Ours rather than a library's because a cut may fall anywhere, and because an error must name its line.
  */
 import { AppError } from '../../core/errors';
+import { BLANK, BlankRuns } from './blanks';
 import type { ReadLimits } from './limits';
 
 const QUOTE = 34;
@@ -15,6 +16,8 @@ export type OnRow = (cells: string[], line: number) => void;
 
 export class Tokenizer {
   readonly #delimiter: number;
+  /** Where runs of blanks are the delimiter. */
+  readonly #blanks: BlankRuns | null;
   readonly #limits: Pick<ReadLimits, 'cell' | 'columns'>;
   readonly #onRow: OnRow;
   #mode: 'start' | 'plain' | 'quoted' | 'after-quote' = 'start';
@@ -34,13 +37,15 @@ export class Tokenizer {
     firstLine = 1,
   ) {
     this.#delimiter = delimiter.charCodeAt(0);
+    this.#blanks = delimiter === BLANK ? new BlankRuns() : null;
     this.#limits = limits;
     this.#onRow = onRow;
     this.#line = firstLine;
     this.#rowLine = firstLine;
   }
 
-  push(text: string): void {
+  push(piece: string): void {
+    const text = this.#blanks?.push(piece) ?? piece;
     const length = text.length;
     let at = 0;
     while (at < length) {

@@ -53,7 +53,7 @@ function holds(condition: boolean, what: string): void {
 
 const text = (content: string): Uint8Array => new TextEncoder().encode(content);
 const tables = async (): Promise<Uint8Array[]> => [
-  ...(await fixtures('data/tables', /\.csv$/)),
+  ...(await fixtures('data/tables', /\.(csv|data)$/)),
   text('x,y,cloud\n1,2,a\n3.5,-4,b\n"5","6,7",c\n'),
   text('__proto__;constructor;toString\n1;2;3\n4;5;6\n'),
 ];
