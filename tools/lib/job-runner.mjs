@@ -50,7 +50,6 @@ export async function readJobFile(path) {
  * each job gets a fresh page and profile, so one never sees another's store.
  */
 export async function openJobRunner({ url, flags = [] } = {}) {
-  const server = url ? null : await startServer({ port: 0 });
   // Only now: on a bare checkout the packages come with the build.
   const { chromium } = await import('playwright-core');
   const browser = await chromium.launch({
@@ -58,6 +57,8 @@ export async function openJobRunner({ url, flags = [] } = {}) {
     headless: true,
     args: [...CHROMIUM_FLAGS, ...flags],
   });
+  // After what may fail: a server that nobody closes would keep the process from ending.
+  const server = url ? null : await startServer({ port: 0 });
   return {
     run: (job, files, onProgress, options = {}) =>
       runInPage(browser, url ?? server.url, job, files, onProgress, options),
