@@ -1,12 +1,12 @@
 import { readFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import axe from 'axe-core';
 import * as ort from 'onnxruntime-node';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../../tools/lib/setup.mjs';
 import { Journey } from '../support/journey';
+import { axeFindings, crowded } from '../support/looks';
 import type { Opened } from '../support/studio';
 import { openStudio } from '../support/studio';
 
@@ -283,44 +283,3 @@ it('nothing was refused, nothing went out, nothing went wrong', () => {
   expect(studio.outside).toEqual([]);
   expect(studio.server.requests.filter(({ method }) => method !== 'GET')).toEqual([]);
 });
-
-/** In the page: what makes it scroll sideways, and cards or parts of the header that lie on one another. */
-function crowded(): string[] {
-  const over = document.documentElement.scrollWidth - innerWidth;
-  const found = over > 0 ? [`${over} px too wide`] : [];
-  for (const parts of ['.card', 'header > *']) {
-    const shown = [...document.querySelectorAll(parts)].filter(
-      (part) => part.getBoundingClientRect().width > 0,
-    );
-    for (const [index, first] of shown.entries()) {
-      for (const second of shown.slice(index + 1)) {
-        if (first.contains(second)) continue;
-        const [a, b] = [first.getBoundingClientRect(), second.getBoundingClientRect()];
-        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-        if (across > 1 && down > 1) {
-          found.push(`“${first.textContent.trim()}” lies on “${second.textContent.trim()}”`);
-        }
-      }
-    }
-  }
-  return found;
-}
-
-async function axeFindings(target: Page): Promise<string[]> {
-  const session = await target.context().newCDPSession(target);
-  // Not by addScriptTag: the page's own policy forbids it, as it should.
-  await session.send('Runtime.evaluate', { expression: axe.source });
-  await session.detach();
-  return target.evaluate(async () => {
-    const runner = Reflect.get(globalThis, 'axe') as typeof axe;
-    const results = await runner.run(document, { resultTypes: ['violations'] });
-    return results.violations.map(
-      ({ id, nodes }) =>
-        `${id}: ${nodes
-          .map(({ target: at }) => at.join(' '))
-          .slice(0, 3)
-          .join(' | ')}`,
-    );
-  });
-}

@@ -1,5 +1,4 @@
 /** Saving and opening on the built studio: between browsers, refused, into a folder by itself. */
-import axe from 'axe-core';
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,6 +6,7 @@ import { join, resolve } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ensureBuilt } from '../../tools/lib/setup.mjs';
+import { axeFindings } from '../support/looks';
 import { rowsOf } from '../support/stored';
 import { openStudio } from '../support/studio';
 import type { Opened } from '../support/studio';
@@ -88,16 +88,6 @@ async function healthy({ page, url }: Pick<Opened, 'page' | 'url'>): Promise<voi
   await page.getByText('every record and every byte is as it was written').waitFor(SOON);
 }
 
-async function accessible(page: Page): Promise<void> {
-  await page.evaluate(axe.source).catch(() => undefined);
-  const cdp = await page.context().newCDPSession(page);
-  const expression = `${axe.source}; axe.run().then((found) =>
-    JSON.stringify(found.violations.map(({ id, nodes }) => id + ' ' + nodes[0].html)))`;
-  const run = { expression, awaitPromise: true, returnByValue: true };
-  const { result } = await cdp.send('Runtime.evaluate', run);
-  expect(result.value).toBe('[]');
-}
-
 test('everything saved in one browser opens in another with the same records and the same bytes', async () => {
   saved = await saveEverything(first);
   const second = await openStudio({ context: CONTEXT });
@@ -152,14 +142,14 @@ test('a folder is filled by itself, is known after a restart of the page, and gi
   await page.getByText(/Last backup/).waitFor(SOON);
   await settings(first);
   await page.getByText('Into the folder “Backups”').waitFor(SOON);
-  await accessible(page);
+  expect(await axeFindings(page)).toEqual([]);
   await page.getByRole('button', { name: 'Restore from a folder' }).click();
   const dialog = page.getByRole('dialog');
   await dialog
     .getByRole('button', { name: /^Open / })
     .first()
     .waitFor(SOON);
-  await accessible(page);
+  expect(await axeFindings(page)).toEqual([]);
   await dialog
     .getByRole('button', { name: /^Open / })
     .first()
@@ -181,7 +171,7 @@ test('a browser that cannot pick folders is reminded by a line, and saves by an 
     await page.goto(`${url}#/`);
     const line = page.getByText(/Not backed up since .*: 1 run and 2 models are only here/);
     await line.waitFor(SOON);
-    await accessible(page);
+    expect(await axeFindings(page)).toEqual([]);
     await saveEverything(other);
     await page.goto(`${url}#/`);
     await page.getByRole('heading', { name: 'Your projects' }).waitFor(SOON);

@@ -1,7 +1,7 @@
 /** Several tabs on one project, in the built studio: who writes, who looks on, and what a tab that was frozen may do. */
-import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { axeFindings } from '../support/looks';
 import { openStudio } from '../support/studio';
 import type { Opened } from '../support/studio';
 import { interruptedAt, stepShown, trainUntilStopped } from '../support/train-screen';
@@ -103,18 +103,6 @@ function runs(page: Page): Promise<readonly StoredRun[]> {
   });
 }
 
-async function findings(page: Page): Promise<readonly string[]> {
-  const session = await page.context().newCDPSession(page);
-  await session.send('Runtime.evaluate', { expression: axe.source });
-  const found = await page.evaluate(async () => {
-    const runner = Reflect.get(globalThis, 'axe') as typeof axe;
-    const { violations } = await runner.run();
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
-  });
-  await session.detach();
-  return found;
-}
-
 it('a second tab on a project looks on, follows the first, and takes over when it is told to', async () => {
   const { page: first } = studio;
   const second = await opened('goal');
@@ -123,7 +111,7 @@ it('a second tab on a project looks on, follows the first, and takes over when i
   const controls = second.locator('main fieldset:disabled input');
   expect(await controls.count()).toBeGreaterThan(3);
   for (const input of await controls.all()) expect(await input.isDisabled()).toBe(true);
-  expect(await findings(second)).toEqual([]);
+  expect(await axeFindings(second)).toEqual([]);
 
   await rename(first, 'Birds of the first tab');
   await named(second, 'Birds of the first tab');
@@ -131,7 +119,7 @@ it('a second tab on a project looks on, follows the first, and takes over when i
   await button(second, 'Take over here').click();
   await banner(first, MOVED).waitFor(SOON);
   expect(await banner(second, READING).count()).toBe(0);
-  expect(await findings(first)).toEqual([]);
+  expect(await axeFindings(first)).toEqual([]);
   await rename(second, 'Birds of the second tab');
   await named(first, 'Birds of the second tab');
 
@@ -180,7 +168,7 @@ it('a tab that was frozen while its project moved writes nothing when it wakes, 
   await banner(first, 'Not saved, because the project had moved: name').waitFor(SOON);
   expect(await stored(first)).toEqual(['Birds of the thief']);
   await named(first, 'Birds of the thief');
-  expect(await findings(first)).toEqual([]);
+  expect(await axeFindings(first)).toEqual([]);
   await button(first, 'Keep my changes as a copy').click();
   await named(first, 'Birds of the frozen tab');
   expect(await stored(first)).toEqual(['Birds of the frozen tab', 'Birds of the thief']);
@@ -277,7 +265,7 @@ it('a tab whose process crashes leaves its project free for the one that looks o
   // It does not answer: the process is gone.
   void session.send('Page.crash').catch(() => undefined);
   await banner(onlooker, 'has let go').waitFor(SOON);
-  expect(await findings(onlooker)).toEqual([]);
+  expect(await axeFindings(onlooker)).toEqual([]);
   await button(onlooker, 'Edit here').click();
   await rename(onlooker, 'Birds of the survivor');
   await expect.poll(() => stored(first), SOON).toContain('Birds of the survivor');
