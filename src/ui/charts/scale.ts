@@ -28,6 +28,22 @@ export function roundTicks(low: number, high: number, wanted: number): readonly 
   return ticks;
 }
 
+/** Smaller is nothing beside what 32-bit numbers lose on the way. */
+const LEAST_DECADE = -12;
+
+/**
+ * Whole decades around what is to be drawn on a logarithmic axis. A loss of zero, smoothed, falls below any number, and
+ * where an axis begins so far below uPlot looks for its ticks without end.
+ */
+export function decades(low: number | null, high: number | null): [number, number] {
+  const decade = (value: number | null, round: (power: number) => number, otherwise: number) =>
+    value !== null && value > 0 && Number.isFinite(value) ? round(Math.log10(value)) : otherwise;
+  const from = Math.max(decade(low, Math.floor, -3), LEAST_DECADE);
+  const to = Math.max(decade(high, Math.ceil, 0), from + 1);
+  // Through their names: the powers of ten that `**` makes are not always the nearest ones.
+  return [Number(`1e${from}`), Number(`1e${to}`)];
+}
+
 /** The six series colours in their order; the seventh begins again, told apart by its dash. */
 export function seriesColour(index: number): string {
   return `var(--s${(index % 6) + 1})`;
