@@ -2,38 +2,17 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { PhiloxStream } from '../../src/core/philox';
 import { startServer } from '../../tools/lib/server.mjs';
 import { ensureBuilt } from '../../tools/lib/setup.mjs';
 import { largeProject } from '../support/archives';
+import { chooseOnHome, everyByteHolds } from '../support/home';
 import { newProfile, removeProfile, startBrowser } from '../support/own-browser';
 import { rounds, seed } from '../support/rounds';
 import { rowsOf } from '../support/stored';
 
 const SOON = { timeout: 60_000 };
-
-async function choose(page: Page, url: string, path: string): Promise<void> {
-  await page.goto('about:blank');
-  await page.goto(`${url}#/`);
-  await page.getByRole('heading', { name: 'Your projects' }).waitFor(SOON);
-  // By its path: a browser that was spawned here would be sent the whole file otherwise.
-  const cdp = await page.context().newCDPSession(page);
-  const expression = `document.querySelector('section.own input[type=file]')`;
-  const { result } = await cdp.send('Runtime.evaluate', { expression });
-  const { objectId } = result;
-  if (objectId === undefined) throw new Error('There is no place for files.');
-  await cdp.send('DOM.setFileInputFiles', { files: [path], objectId });
-  await cdp.detach();
-}
-
-async function healthy(page: Page, url: string): Promise<void> {
-  await page.goto('about:blank');
-  await page.goto(`${url}#/storage`);
-  await page.getByRole('button', { name: 'Check every byte' }).click(SOON);
-  await page.getByText('every record and every byte is as it was written').waitFor(SOON);
-}
 
 test('a browser killed while a project file is being opened: the project is whole or absent', async () => {
   ensureBuilt();
@@ -48,12 +27,12 @@ test('a browser killed while a project file is being opened: the project is whol
     let projects = 0;
     for (let round = 0; round < rounds(2, 12); round++) {
       const own = await startBrowser(profile);
-      await choose(own.page, url, path);
+      await chooseOnHome(own.page, url, path);
       await own.page.getByText('Storing').waitFor(SOON);
       await new Promise((awake) => setTimeout(awake, random.uniform() * 400));
       await own.kill();
       const next = await startBrowser(profile);
-      await healthy(next.page, url);
+      await everyByteHolds(next.page, url);
       const now = (await rowsOf(next.page, 'core', 'projects')) ?? [];
       expect([projects, projects + 1]).toContain(now.length);
       projects = now.length;

@@ -2,10 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ensureBuilt } from '../../tools/lib/setup.mjs';
+import { chooseOnHome, everyByteHolds } from '../support/home';
 import { axeFindings } from '../support/looks';
 import { rowsOf } from '../support/stored';
 import { openStudio } from '../support/studio';
@@ -57,20 +58,6 @@ async function saveEverything(studio: Opened): Promise<string> {
   return path;
 }
 
-async function choose(page: Page, url: string, path: string): Promise<void> {
-  await page.goto('about:blank');
-  await page.goto(`${url}#/`);
-  await page.getByRole('heading', { name: 'Your projects' }).waitFor(SOON);
-  // By its path: a browser that was spawned here would be sent the whole file otherwise.
-  const cdp = await page.context().newCDPSession(page);
-  const expression = `document.querySelector('section.own input[type=file]')`;
-  const { result } = await cdp.send('Runtime.evaluate', { expression });
-  const { objectId } = result;
-  if (objectId === undefined) throw new Error('There is no place for files.');
-  await cdp.send('DOM.setFileInputFiles', { files: [resolve(path)], objectId });
-  await cdp.detach();
-}
-
 const TABLES = ['projects', 'datasets', 'runs', 'models', 'evaluations', 'pretrained'] as const;
 
 /** Every record, and the place of every chunk, which is the hash of its bytes. */
@@ -82,20 +69,14 @@ async function content(page: Page): Promise<unknown> {
   return found;
 }
 
-async function healthy({ page, url }: Pick<Opened, 'page' | 'url'>): Promise<void> {
-  await page.goto(`${url}#/storage`);
-  await page.getByRole('button', { name: 'Check every byte' }).click(SOON);
-  await page.getByText('every record and every byte is as it was written').waitFor(SOON);
-}
-
 test('everything saved in one browser opens in another with the same records and the same bytes', async () => {
   saved = await saveEverything(first);
   const second = await openStudio({ context: CONTEXT });
   try {
-    await choose(second.page, second.url, saved);
+    await chooseOnHome(second.page, second.url, saved);
     await second.page.waitForURL(/\/data$/, SOON);
     expect(await content(second.page)).toEqual(await content(first.page));
-    await healthy(second);
+    await everyByteHolds(second.page, second.url);
     expect(second.outside).toEqual([]);
   } finally {
     await second.close();
@@ -128,7 +109,7 @@ test('a file that is cut off, changed or newer is refused with the reason, and n
   for (const [name, bytes, reason] of lies) {
     const path = join(folder, `${name}.terrarium`);
     await writeFile(path, bytes);
-    await choose(page, url, path);
+    await chooseOnHome(page, url, path);
     await page.getByRole('alert').filter({ hasText: reason }).first().waitFor(SOON);
     expect(await content(page), name).toEqual(before);
   }
@@ -158,7 +139,7 @@ test('a folder is filled by itself, is known after a restart of the page, and gi
   const projects = (await rowsOf(page, 'core', 'projects')) ?? [];
   expect(projects.map(({ name }) => name)).toHaveLength(2);
   expect(new Set(projects.map(({ id }) => id)).size).toBe(2);
-  await healthy(first);
+  await everyByteHolds(first.page, first.url);
 });
 
 test('a browser that cannot pick folders is reminded by a line, and saves by an ordinary download', async () => {
@@ -166,7 +147,7 @@ test('a browser that cannot pick folders is reminded by a line, and saves by an 
   const { page, url } = other;
   try {
     // A run of the fixture is decades old.
-    await choose(page, url, 'tests/fixtures/project-files/format-1.terrarium');
+    await chooseOnHome(page, url, 'tests/fixtures/project-files/format-1.terrarium');
     await page.waitForURL(/\/data$/, SOON);
     await page.goto(`${url}#/`);
     const line = page.getByText(/Not backed up since .*: 1 run and 2 models are only here/);
