@@ -204,7 +204,7 @@ test('an import into a locked project whose browser is killed: nothing of it can
     // In the lock, not beside it.
     expect(await rowsOf(page, 'core', 'datasets')).toEqual([]);
     expect(await rowsOf(page, 'core', 'imports')).toEqual([]);
-    await page.goto(`${server.url}#/settings`);
+    await page.goto(`${server.url}#/storage`);
     await page.getByRole('button', { name: 'Check every byte' }).click(SOON);
     await page.getByText('every record and every byte is as it was written').waitFor(LONG);
     await page.goto(`${server.url}#/`);
