@@ -34,7 +34,7 @@ import type { ImportStoreApi, InterruptedImport } from './imports';
 import type { PretrainedStoreApi } from './pretrained';
 import type { OnProgress } from './progress';
 import type { VaultStoreApi } from './vault';
-import type { StorageApi, StorageLoss } from './storage';
+import type { StorageApi, StorageLoss, StoreMark } from './storage';
 import type { TabsStoreApi } from './tabs';
 import type { Prepared } from './train';
 
@@ -177,8 +177,8 @@ export interface StoreStatus {
   readonly interruptedImports: readonly InterruptedImport[];
   /** One of the two databases was thrown away by the browser, and the person has not acknowledged it yet. */
   readonly loss?: StorageLoss | null;
-  /** Of the databases: another one than before means that the browser threw the former ones away. */
-  readonly incarnation?: string;
+  /** What a page should remember of it; null where nothing can be written. */
+  readonly mark?: StoreMark | null;
   /** Bytes that a crash left without a record and that were removed. */
   readonly rolledBack?: number;
 }

@@ -1,10 +1,10 @@
 /** What the page knows of its storage before and beside the store: its name, and word of a database closed under it. */
 import { AppError } from '../core/errors';
 import { DATABASES_KEY, healthChannel } from '../protocol/storage';
-import type { HealthMessage } from '../protocol/storage';
+import type { HealthMessage, StoreMark, WhyClosed } from '../protocol/storage';
 import { STORE_NAME } from '../protocol/tabs';
 
-/** Projects that lay here when the page last looked: none of them there later means that the browser lost them. */
+/** The last mark of the store (protocol/storage): a lesser one at a later start means that the browser lost something. */
 const KNOWN_KEY = 'terrarium.known';
 
 /** Tells the store's worker which databases are its own. */
@@ -27,7 +27,7 @@ export function watchHealth(heard: (message: HealthMessage) => void): void {
   ) => heard(event.data);
 }
 
-export function closedUnderUs(why: HealthMessage['why'], cause: unknown): AppError {
+export function closedUnderUs(why: WhyClosed, cause: unknown): AppError {
   const words = {
     deleted:
       'The storage of this site was deleted while the studio was open: by the browser, by its settings, or by a tool. What this page still shows is not kept any more.',
@@ -39,20 +39,30 @@ export function closedUnderUs(why: HealthMessage['why'], cause: unknown): AppErr
   return new AppError('store/closed-under-us', words, { why }, cause);
 }
 
-export interface KnownStore {
-  readonly incarnation: string;
-  readonly projects: number;
-}
-
-/** What lay here when the page last looked; null where it never did. Numbers only, so that no name is told. */
-export function knownStore(): KnownStore | null {
+/** What lay here when the page last looked; null where it never did. */
+export function knownStore(): StoreMark | null {
   const text = keptText(KNOWN_KEY);
-  return text === null ? null : (JSON.parse(text) as KnownStore);
+  if (text === null) return null;
+  // Former builds counted no writes.
+  const { incarnation = '', writes = 0, projects = 0 } = JSON.parse(text) as Partial<StoreMark>;
+  return { incarnation, writes, projects };
 }
 
-export function rememberStore(known: KnownStore): void {
+/** Never less of the same store than is remembered already: another tab may be further. */
+export function rememberStore(mark: StoreMark): void {
+  const known = knownStore();
+  if (known?.incarnation === mark.incarnation && known.writes > mark.writes) return;
+  keep(mark);
+}
+
+/** The loss is known: what there is now counts. */
+export function rememberAnew(mark: StoreMark): void {
+  keep(mark);
+}
+
+function keep(mark: StoreMark): void {
   try {
-    localStorage.setItem(KNOWN_KEY, JSON.stringify(known));
+    localStorage.setItem(KNOWN_KEY, JSON.stringify(mark));
   } catch (error) {
     console.warn('The browser keeps no note of what is here.', error);
   }

@@ -4,9 +4,12 @@
  * others hold ports that nobody answers, so they are ended with it and start again at the next call.
  */
 import type { DataApi, InferApi, StoreApi, StoreStatus, TrainApi } from '../protocol/api';
+import type { AppError } from '../core/errors';
 import { WorkerBridge } from './bridge';
 import type { Async } from './bridge';
-import type { HealthMessage } from '../protocol/storage';
+import type { Exported } from '../protocol/backup';
+import { unreadableRecord } from '../protocol/storage';
+import type { HealthMessage, StoreMark, WhyClosed } from '../protocol/storage';
 import { onHidden } from './page-life';
 import { closedUnderUs, storeWorkerName, watchHealth } from './storage-health';
 
@@ -34,19 +37,22 @@ export class Workers {
   #status: StoreStatus | null = null;
   /** The storage does not open, or was closed under us; whoever shows it sets this. */
   onTrouble: (error: unknown) => void = () => undefined;
+  /** The store was opened, and found this. */
+  onOpened: (status: StoreStatus) => void = () => undefined;
+  /** Something was saved in the databases that this page has open. */
+  onSaved: (mark: StoreMark) => void = () => undefined;
+  /** A record cannot be read; all else can. */
+  onUnreadable: (error: AppError) => void = () => undefined;
   readonly #spent = { runs: 0, steps: 0 };
 
   constructor() {
     this.#store = new WorkerBridge<StoreApi>({
       name: 'store',
-      start: () =>
-        new Worker(new URL('../../workers/store.worker.ts', import.meta.url), {
-          type: 'module',
-          name: storeWorkerName(),
-        }),
+      start: startStore,
       prepare: async (api) => {
         try {
           this.#status = await api.open();
+          this.onOpened(this.#status);
         } catch (error) {
           this.onTrouble(error);
           throw error;
@@ -103,7 +109,7 @@ export class Workers {
       idleMs: IDLE_MS,
     });
     onHidden(() => void this.#rest());
-    watchHealth((message) => void this.#checkStore(message));
+    watchHealth((message) => this.#hear(message));
   }
 
   get store(): Async<StoreApi> {
@@ -168,13 +174,38 @@ export class Workers {
     for (const bridge of [this.#train, this.#infer, this.#data, this.#store]) bridge.close();
   }
 
+  #hear(message: HealthMessage): void {
+    switch (message.type) {
+      case 'closed':
+        void this.#checkStore(message.why);
+        break;
+      case 'saved':
+        // Another tab may have other databases, begun anew beside these.
+        if (message.mark.incarnation === this.#status?.mark?.incarnation)
+          this.onSaved(message.mark);
+        break;
+      case 'unreadable':
+        this.onUnreadable(unreadableRecord(message.record));
+    }
+  }
+
   /** Some tab's database was closed: is it ours too? */
-  async #checkStore({ why }: HealthMessage): Promise<void> {
+  async #checkStore(why: WhyClosed): Promise<void> {
     if (!this.#store.alive) return;
     try {
       await this.store.getSetting('');
     } catch (error) {
       this.onTrouble(closedUnderUs(why, error));
+    }
+  }
+
+  /** What can be read of a storage that does not open, by a worker that does not try to. */
+  async salvage(): Promise<Exported> {
+    const bridge = new WorkerBridge<StoreApi>({ name: 'rescue', start: startStore });
+    try {
+      return await bridge.api.salvage(() => undefined);
+    } finally {
+      bridge.close();
     }
   }
 
@@ -209,4 +240,11 @@ export class Workers {
     await this.store.connect(port1);
     return port2;
   }
+}
+
+function startStore(): Worker {
+  return new Worker(new URL('../../workers/store.worker.ts', import.meta.url), {
+    type: 'module',
+    name: storeWorkerName(),
+  });
 }

@@ -71,6 +71,7 @@ export class App {
   studio(): Promise<Studio> {
     this.#studio ??= this.#load().then((studio) => {
       this.rescue.watch(studio);
+      studio.workers.onUnreadable = (error) => this.toasts.fail(error);
       return studio;
     });
     return this.#studio;
@@ -211,6 +212,5 @@ export class App {
     this.#storage = await studio.store.usage();
     const status = await studio.storeStatus();
     this.#readOnly = status.readOnly;
-    await this.rescue.examine(studio, status);
   }
 }

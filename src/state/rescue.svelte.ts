@@ -4,7 +4,8 @@
  */
 import { AppError } from '../core/errors';
 import type { StoreStatus } from '../protocol/api';
-import { beginAnew, knownStore, rememberStore } from '../services/storage-health';
+import { lostSince } from '../protocol/storage';
+import { beginAnew, knownStore, rememberAnew, rememberStore } from '../services/storage-health';
 import type { Studio } from './studio';
 
 export type TroubleKind =
@@ -18,8 +19,9 @@ export type TroubleKind =
   | 'deleted'
   | 'closed'
   | 'updated'
-  /** It opens, and what was here is not: all of it, the lists, or the bytes. */
+  /** It opens, and what was here is not: all of it, what was saved last, the lists, or the bytes. */
   | 'all-lost'
+  | 'changes-lost'
   | 'records-lost'
   | 'bytes-lost';
 
@@ -34,8 +36,9 @@ type Task = 'save' | 'heal' | 'go-on';
 
 export class Rescue {
   readonly #studio: () => Promise<Studio>;
-  #known = knownStore();
-  #acknowledged = false;
+  /** As it was before the store was opened: what is saved from then on is no less. */
+  readonly #known = knownStore();
+  #examined: StoreStatus | null = null;
   #trouble = $state.raw<Trouble | null>(null);
   #busy = $state<Task | null>(null);
   #error = $state.raw<unknown>(null);
@@ -70,11 +73,21 @@ export class Rescue {
 
   /** Whether what is stored can be read, so that it can be saved and healed. */
   get readable(): boolean {
-    return this.#trouble?.kind === 'bytes-lost';
+    return ['bytes-lost', 'changes-lost'].includes(this.#trouble?.kind ?? '');
+  }
+
+  /** Whether something may still be read past the store, which does not open. */
+  get salvageable(): boolean {
+    return ['full', 'failed'].includes(this.#trouble?.kind ?? '');
   }
 
   watch(studio: Studio): void {
     studio.workers.onTrouble = (error) => this.notice(error);
+    studio.workers.onOpened = (status) => this.examine(status);
+    studio.workers.onSaved = (mark) => {
+      // While a loss is not acknowledged, what was there before it stays known.
+      if (this.#examined !== null && this.#trouble === null) rememberStore(mark);
+    };
   }
 
   notice(error: unknown): void {
@@ -83,19 +96,19 @@ export class Rescue {
   }
 
   /** Looks whether this is the store that was here before, and remembers it for the next time. */
-  async examine({ store }: Studio, { loss, incarnation, readOnly }: StoreStatus): Promise<void> {
-    if (this.#trouble || readOnly || !incarnation) return;
-    const [live, trashed] = await Promise.all([
-      store.listProjects(),
-      store.listProjects({ trashed: true }),
-    ]);
-    const projects = live.length + trashed.length;
-    const before = this.#known;
-    const replaced = before !== null && before.incarnation !== incarnation && before.projects > 0;
-    const lost = loss && !this.#acknowledged;
-    const kind = lost ? (`${loss.kind}-lost` as const) : replaced ? 'all-lost' : null;
-    if (kind === null) rememberStore({ incarnation, projects });
-    else this.#trouble = { kind, error: null, projects: before?.projects ?? 0 };
+  examine(status: StoreStatus): void {
+    const { loss, mark, readOnly } = status;
+    // Once for each opening; what it found does not change until the next one.
+    if (this.#trouble || readOnly || !mark || status === this.#examined) return;
+    const first = this.#examined === null;
+    this.#examined = status;
+    const before = first ? this.#known : null;
+    const lost = loss?.kind ?? (before && lostSince(before, mark));
+    if (lost === null) rememberStore(mark);
+    else {
+      const projects = loss?.projects ?? before?.projects ?? 0;
+      this.#trouble = { kind: `${lost}-lost`, error: null, projects };
+    }
   }
 
   tryAgain(): void {
@@ -104,14 +117,11 @@ export class Rescue {
 
   /** Everything that reads, as one file; the damaged parts are left out and named. */
   saveAll(deliver: (file: Blob) => void): Promise<void> {
-    return this.#do('save', async ({ store }) => {
+    return this.#do('save', async ({ store, workers }) => {
       const request = { projects: 'all', withData: true, withTrash: true } as const;
-      const { file, leftOut } = await store.exportArchive(
-        crypto.randomUUID(),
-        request,
-        null,
-        () => undefined,
-      );
+      const { file, leftOut } = this.salvageable
+        ? await workers.salvage()
+        : await store.exportArchive(crypto.randomUUID(), request, null, () => undefined);
       if (file) deliver(file);
       this.#leftOut = leftOut;
     });
@@ -127,11 +137,8 @@ export class Rescue {
   goOn(): Promise<void> {
     return this.#do('go-on', async (studio) => {
       await studio.store.acknowledgeLoss();
-      const { incarnation = '' } = await studio.storeStatus();
-      const live = await studio.store.listProjects();
-      this.#known = { incarnation, projects: live.length };
-      rememberStore(this.#known);
-      this.#acknowledged = true;
+      const { mark } = await studio.storeStatus();
+      if (mark) rememberAnew(mark);
       this.#trouble = null;
     });
   }

@@ -133,17 +133,21 @@ export class Chunks {
   }
 
   protected async read(ref: ChunkRef): Promise<ArrayBuffer> {
-    const row = await guarded('a chunk of data', () =>
-      this.#cache.chunks.get(ref.storageKey),
-    ).catch((error: unknown) => {
+    const bytes = await this.lying(ref.storageKey).catch((error: unknown) => {
       // The record is there and its bytes are not: a file of the profile is gone.
       if (error instanceof AppError && error.code === 'store/failed')
         throw corrupt(ref, 'cannot be read', error);
       throw error;
     });
-    if (row === undefined) throw corrupt(ref, 'is missing');
-    if (row.bytes.byteLength !== ref.bytes) throw corrupt(ref, 'has the wrong length');
-    return row.bytes;
+    if (bytes === null) throw corrupt(ref, 'is missing');
+    if (bytes.byteLength !== ref.bytes) throw corrupt(ref, 'has the wrong length');
+    return bytes;
+  }
+
+  /** Whatever lies in that place; null where nothing does. */
+  async lying(storageKey: string): Promise<ArrayBuffer | null> {
+    const row = await guarded('a chunk of data', () => this.#cache.chunks.get(storageKey));
+    return row?.bytes ?? null;
   }
 
   /** Those places of `refs` where nothing lies, by length alone. */

@@ -12,6 +12,7 @@ import { takeLock, theftsHeard } from './locks';
 import type { Lock } from './locks';
 import { isActive } from './run-status';
 import type { CoreDatabase } from './schema';
+import type { Unreadable } from './unreadable';
 
 /** How long the locks of a page that is being closed may outlive it, and how often that is looked at. */
 const DYING_MS = 150;
@@ -42,6 +43,7 @@ export async function assertEpoch(
 export class Claims {
   readonly #store: string;
   readonly #core: CoreDatabase;
+  readonly #unreadable: Unreadable;
   readonly #now: () => Timestamp;
   readonly #tell: (change: StoreChange) => void;
   readonly #claims = new Map<Id, Claim>();
@@ -53,11 +55,13 @@ export class Claims {
   constructor(
     store: string,
     core: CoreDatabase,
+    unreadable: Unreadable,
     now: () => Timestamp,
     tell: (change: StoreChange) => void,
   ) {
     this.#store = store;
     this.#core = core;
+    this.#unreadable = unreadable;
     this.#now = now;
     this.#tell = tell;
   }
@@ -216,7 +220,7 @@ export class Claims {
 
   async #countUpFrom(projectId: Id, seen: number): Promise<number | null> {
     const { writers, projects, vaults, runs } = this.#core;
-    return guarded('the writer of a project', () =>
+    const count = () =>
       this.#core.transaction('rw', [writers, projects, vaults, runs], async () => {
         const epoch = (await writers.get(projectId))?.epoch ?? 0;
         if (epoch !== seen) return null;
@@ -224,13 +228,14 @@ export class Claims {
         if (known === undefined) throw notFound('project', projectId);
         await writers.put({ projectId, epoch: epoch + 1, since: this.#now() });
         // Nobody is at work on what the former writer left running: this store has not begun yet.
-        await runs
-          .where({ projectId })
-          .filter((run) => isActive(run.status))
-          .modify({ status: 'interrupted' });
+        // As a list: a cursor would stop at a record that cannot be read.
+        const left = (await runs.where({ projectId }).toArray()).filter((run) =>
+          isActive(run.status),
+        );
+        await runs.bulkPut(left.map((run) => ({ ...run, status: 'interrupted' })));
         return epoch + 1;
-      }),
-    );
+      });
+    return guarded('the writer of a project', () => this.#unreadable.around(count));
   }
 }
 

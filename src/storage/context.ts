@@ -12,10 +12,15 @@ import { Claims, assertEpoch } from './claims';
 import type { Holder } from './claims';
 import { found, guarded } from './errors';
 import { ImportLocks } from './import-locks';
+import { Ledger } from './ledger';
 import { holdLock } from './locks';
-import { readManifests, referencedKeys } from './references';
+import { isIntact } from './intact';
+import { readManifests, referencedKeys, storedDatasetChunks } from './references';
+import type { Manifests } from './references';
 import type { CacheDatabase, CoreDatabase } from './schema';
+import { Unreadable } from './unreadable';
 import { vaultOfPlace } from './vault/places';
+import type { Witness } from './witness';
 
 export class StoreContext {
   readonly name: string;
@@ -25,10 +30,15 @@ export class StoreContext {
   readonly chunks: Chunks;
   readonly claims: Claims;
   readonly importLocks: ImportLocks;
+  readonly unreadable = new Unreadable();
+  /** null where what is written is not what lies on the disk. */
+  ledger: Ledger | null;
   readonly #changes: BroadcastChannel;
   readOnly = false;
   /** Room kept back for a checkpoint on a full disk; none unless the store says so. */
   ballastBytes = 0;
+  /** Remembers elsewhere what was saved; none in tests without a worker. */
+  witness: Witness | null = null;
   /** The browser lost the records that named the bytes: these stay until the person knows. */
   sparesAll = false;
 
@@ -43,10 +53,12 @@ export class StoreContext {
     this.core = core;
     this.cache = cache;
     this.now = now;
+    core.use(this.unreadable.middleware);
     this.chunks = new Chunks(cache, now, partBytes);
+    this.ledger = new Ledger(core);
     this.importLocks = new ImportLocks(name);
     this.#changes = new BroadcastChannel(changesChannel(name));
-    this.claims = new Claims(name, core, now, (change) => this.tell(change));
+    this.claims = new Claims(name, core, this.unreadable, now, (change) => this.tell(change));
   }
 
   /** Records of a locked project that do not open, in words. What lies in the open has no seal to tell. */
@@ -64,13 +76,30 @@ export class StoreContext {
 
   read<T>(what: string, tables: Table[], body: () => PromiseLike<T>): Promise<T> {
     // Dexie follows native awaits only where the function it is given is itself `async`, here and below.
-    return guarded(what, () => this.core.transaction('r', tables, async () => await body()));
+    return guarded(what, () =>
+      this.unreadable.around(() => this.core.transaction('r', tables, async () => await body())),
+    );
   }
 
   /** One strict transaction. `body` may await nothing but the database. */
   async write<T>(what: string, tables: Table[], body: () => PromiseLike<T>): Promise<T> {
     this.assertWritable();
-    return guarded(what, () => this.core.transaction('rw', tables, async () => await body()));
+    return this.transact(what, tables, body);
+  }
+
+  /** The transaction itself, counted where it saves somebody's work. */
+  async transact<T>(what: string, tables: Table[], body: () => PromiseLike<T>): Promise<T> {
+    const { core, ledger, unreadable } = this;
+    const transaction = <R>(all: Table[], work: () => PromiseLike<R>) =>
+      guarded(what, () =>
+        unreadable.around(() => core.transaction('rw', all, async () => await work())),
+      );
+    if (!ledger?.counts(tables)) return transaction(tables, body);
+    const all = [...new Set([core.settings, ...tables])];
+    const [result, mark] = await transaction(all, () => ledger.counted(tables, body));
+    this.witness?.note(mark);
+    ledger.onCounted(mark);
+    return result;
   }
 
   /**
@@ -180,7 +209,11 @@ export class StoreContext {
     if (this.sparesAll) return 0;
     const what = 'the list of what is stored';
     const imports = await guarded(what, () => this.core.imports.toCollection().primaryKeys());
-    const manifests = await guarded(what, () => readManifests(this.core));
+    const [manifests, unreadable] = await this.unreadable.during(() =>
+      this.read(what, this.core.tables, () => readManifests(this.core)),
+    );
+    // Only the record itself could say which bytes are its own.
+    if (unreadable.length > 0 || (await this.#misread(manifests))) return 0;
     const vaults = new Set(
       await guarded(what, () => this.core.vaults.toCollection().primaryKeys()),
     );
@@ -190,6 +223,15 @@ export class StoreContext {
       has: (key: string) => named.has(key) || vaults.has(vaultOfPlace(key) ?? ''),
     };
     return this.chunks.sweep(spared, alone, new Set(imports));
+  }
+
+  /** Whether a dataset names bytes that are not there because its record was damaged, and so not its own. */
+  async #misread({ datasets }: Manifests): Promise<boolean> {
+    for (const dataset of datasets) {
+      const missing = await this.chunks.missing(storedDatasetChunks(dataset));
+      if (missing.length > 0 && !(await isIntact(dataset))) return true;
+    }
+    return false;
   }
 
   /** Bytes of a manifest to come. What a failure leaves of them goes at once: a full disk needs the room. */

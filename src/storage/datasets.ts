@@ -4,8 +4,10 @@ import type { DatasetVersion, Id } from '../protocol/entities';
 import type { StoreContext } from './context';
 import { found } from './errors';
 import { closeImport, interruptedRows } from './imports';
+import { altered, isIntact } from './intact';
 import { hashRecord } from './record-hash';
 import { datasetChunks } from './references';
+import { isUnreadable } from './unreadable';
 
 type DatasetMethods = Pick<StoreApi, 'putDataset' | 'getDataset' | 'listDatasets'>;
 
@@ -18,6 +20,9 @@ export function datasetMethods(context: StoreContext): DatasetMethods {
     if (closed.length > 1)
       await context.whileNotCollecting('exclusive', () => context.sweep(false));
   }
+
+  /** Checked once each: a description does not change while the store is open. */
+  const intact = new Set<Id>();
 
   return {
     async putDataset(manifest, importId) {
@@ -44,11 +49,11 @@ export function datasetMethods(context: StoreContext): DatasetMethods {
     },
 
     async getDataset(id) {
-      return found(
-        await context.read('a dataset', [datasets], () => datasets.get(id)),
-        'dataset',
-        id,
-      );
+      const row = await context.read('a dataset', [datasets], () => datasets.get(id));
+      const dataset = found(row, 'dataset', id);
+      if (!intact.has(id) && !(await isIntact(dataset))) throw altered(dataset);
+      intact.add(id);
+      return dataset;
     },
 
     async listDatasets() {
@@ -58,13 +63,23 @@ export function datasetMethods(context: StoreContext): DatasetMethods {
   };
 }
 
+/** Of one id they are the same, unless what was read is damaged. */
+function same(a: DatasetVersion, b: DatasetVersion): boolean {
+  return JSON.stringify(a.manifest) === JSON.stringify(b.manifest);
+}
+
 /** Inside a transaction. The one already there stays, unless its rows were left out and these are whole. */
 export async function addDataset(
   { core }: StoreContext,
   dataset: DatasetVersion,
 ): Promise<DatasetVersion> {
-  const existing = await core.datasets.get(dataset.id);
-  if (existing && !(existing.rowsLeftOut && !dataset.rowsLeftOut)) return existing;
+  const existing = await core.datasets.get(dataset.id).catch((error: unknown) => {
+    // Written over, and whole again.
+    if (isUnreadable(error)) return undefined;
+    throw error;
+  });
+  const fuller = existing?.rowsLeftOut && !dataset.rowsLeftOut;
+  if (existing && !fuller && (dataset.rowsLeftOut || same(existing, dataset))) return existing;
   await core.datasets.put(dataset);
   return dataset;
 }

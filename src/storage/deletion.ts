@@ -128,18 +128,17 @@ async function eraseModel(context: StoreContext, id: Id, projectId: Id): Promise
   const { models, evaluations, runs } = context.core;
   await context.writeProject(projectId, 'the erasure', [models, evaluations, runs], async () => {
     const inProject = { projectId };
-    await evaluations
-      .where(inProject)
-      .filter((row) => row.modelVersionId === id)
-      .delete();
-    await runs
-      .where(inProject)
-      .filter((run) => run.modelVersionId === id)
-      .modify({ modelVersionId: null });
-    await models
-      .where(inProject)
-      .filter((model) => model.parentId === id)
-      .modify({ parentId: null });
+    // As lists, here as everywhere: a cursor would stop at a record that cannot be read.
+    const judged = (await evaluations.where(inProject).toArray()).filter(
+      (row) => row.modelVersionId === id,
+    );
+    await evaluations.bulkDelete(judged.map((row) => row.id));
+    const made = (await runs.where(inProject).toArray()).filter((run) => run.modelVersionId === id);
+    await runs.bulkPut(made.map((run) => ({ ...run, modelVersionId: null })));
+    const children = (await models.where(inProject).toArray()).filter(
+      (model) => model.parentId === id,
+    );
+    await models.bulkPut(children.map((model) => ({ ...model, parentId: null })));
     await models.delete(id);
   });
 }

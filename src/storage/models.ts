@@ -82,10 +82,9 @@ export function modelAdder(context: StoreContext): AddModel {
 
 /** Inside a transaction: a project has one champion, in the trash or out of it. */
 async function retireChampions({ core }: StoreContext, projectId: Id): Promise<void> {
-  await core.models
-    .where({ projectId })
-    .filter((row) => row.stage === 'champion')
-    .modify({ stage: 'retired' satisfies Stage });
+  const rows = await core.models.where({ projectId }).toArray();
+  const champions = rows.filter((row) => row.stage === 'champion');
+  await core.models.bulkPut(champions.map((row) => ({ ...row, stage: 'retired' satisfies Stage })));
 }
 
 export function modelMethods(context: StoreContext): ModelMethods {

@@ -3,15 +3,15 @@
  * one of them was made just now although the other has contents, which means that the browser lost it.
  */
 import { AppError } from '../core/errors';
-import type { HealthMessage, StorageLoss } from '../protocol/storage';
+import { lostSince } from '../protocol/storage';
+import type { StorageLoss, StoreMark, WhyClosed } from '../protocol/storage';
 import type { StoreContext } from './context';
-import { causes } from './errors';
+import { causes, guarded } from './errors';
 import type { CacheDatabase, CoreDatabase } from './schema';
 
 /** How long an old tab may keep a new one waiting without a word. */
 const BLOCKED_MS = 5_000;
 const LOSS = 'store/loss';
-const INCARNATION = 'store/incarnation';
 
 export class Opening {
   readonly #core: CoreDatabase;
@@ -19,11 +19,7 @@ export class Opening {
   readonly #new = { core: false, cache: false };
   #blocked = false;
 
-  constructor(
-    core: CoreDatabase,
-    cache: CacheDatabase,
-    onClosed: (why: HealthMessage['why']) => void,
-  ) {
+  constructor(core: CoreDatabase, cache: CacheDatabase, onClosed: (why: WhyClosed) => void) {
     this.#core = core;
     this.#cache = cache;
     core.on('populate', () => {
@@ -33,7 +29,7 @@ export class Opening {
       this.#new.cache = true;
     });
     let told = false;
-    const tell = (why: HealthMessage['why']) => {
+    const tell = (why: WhyClosed) => {
       if (!told) onClosed(why);
       told = true;
     };
@@ -76,29 +72,34 @@ export class Opening {
     if (this.#new.core && (await this.#cache.chunkInfo.count()) > 0) kind = 'records';
     const named = (await datasets.count()) + (await models.count());
     if (this.#new.cache && !this.#new.core && named > 0) kind = 'bytes';
+    const before = await context.witness?.read();
+    const mark = before ? await markOfStore(context) : null;
+    if (before && mark) kind ??= lostSince(before, mark);
     if (kind === null) return null;
-    const loss: StorageLoss = { kind, at: context.now() };
+    const projects = before ? { projects: before.projects } : {};
+    const loss: StorageLoss = { kind, at: context.now(), ...projects };
     await context.write('a setting', [settings], () => settings.put({ key: LOSS, value: loss }));
     return loss;
   }
 }
 
-/** Which life of the database this is: a page that remembers another one knows that the former was lost. */
-export async function incarnation(context: StoreContext): Promise<string> {
-  const { settings } = context.core;
-  const known = await context.read('a setting', [settings], () => settings.get(INCARNATION));
-  if (known) return String(known.value);
-  const fresh = crypto.randomUUID();
-  await context.write('a setting', [settings], async () => {
-    if (!(await settings.get(INCARNATION))) await settings.add({ key: INCARNATION, value: fresh });
-  });
-  return fresh;
+/** Which life of the database this is and what was saved in it, for pages that remember. */
+export async function markOfStore(context: StoreContext): Promise<StoreMark | null> {
+  const { core, ledger } = context;
+  const { settings, projects, vaults } = core;
+  if (!ledger) return null;
+  const tables = [settings, projects, vaults];
+  return guarded('the ledger', () =>
+    core.transaction('rw', tables, async () => await ledger.begin()),
+  );
 }
 
 export async function acknowledgeLoss(context: StoreContext): Promise<void> {
   const { settings } = context.core;
   await context.write('a setting', [settings], () => settings.delete(LOSS));
   context.sparesAll = false;
+  const mark = await markOfStore(context);
+  if (mark) await context.witness?.begin(mark);
 }
 
 function blocked(): AppError {

@@ -103,9 +103,13 @@ export function runMethods(context: StoreContext): RunMethods {
  */
 export async function interruptAbandoned(context: StoreContext): Promise<void> {
   const { runs } = context.core;
-  const active = await context.read('the runs', [runs], () =>
-    runs.where('status').anyOf(ACTIVE).toArray(),
-  );
+  const active: Run[] = [];
+  // One by one: a cursor over several would stop at a record that cannot be read.
+  for (const status of ACTIVE) {
+    active.push(
+      ...(await context.read('the runs', [runs], () => runs.where({ status }).toArray())),
+    );
+  }
   const claimed = [...new Set(active.map(({ projectId }) => projectId))].map(async (projectId) => {
     const holder = Symbol('the interrupted runs');
     try {

@@ -4,7 +4,7 @@
  */
 import type { StoreApi, StoreStatus } from '../protocol/api';
 import type { Timestamp } from '../protocol/entities';
-import type { HealthMessage, StorageLoss } from '../protocol/storage';
+import type { StorageLoss, StoreMark, UnreadableRecord, WhyClosed } from '../protocol/storage';
 import { freeBallast } from './ballast';
 import { StoreContext } from './context';
 import { eraseEverything, eraseProject, purgeExpired } from './deletion';
@@ -13,7 +13,7 @@ import { featureMethods } from './feature-cache';
 import { expireImports, interruptedAtStart } from './imports';
 import type { Release } from './locks';
 import { holdLock } from './locks';
-import { Opening, acknowledgeLoss, incarnation } from './opening';
+import { Opening, acknowledgeLoss, markOfStore } from './opening';
 import { pretrainedMethods } from './pretrained';
 import { interruptAbandoned, listInterrupted } from './runs';
 import type { StoreMiddleware } from './schema';
@@ -25,6 +25,7 @@ import { lazyVaultMethods } from './vault/lazy';
 import { routedMethods, routedTabs } from './vault/router';
 import type { Cost } from './vault/passphrase';
 import { Vaults } from './vault/vaults';
+import type { Witness } from './witness';
 
 export interface StoreOptions {
   /** Of locks and channels, and prefix of the databases' names. */
@@ -39,7 +40,13 @@ export interface StoreOptions {
   /** Room kept back for a checkpoint on a full disk. */
   readonly ballastBytes?: number;
   /** A database was closed under the store: nothing more can be read or written. */
-  readonly onClosed?: (why: HealthMessage['why']) => void;
+  readonly onClosed?: (why: WhyClosed) => void;
+  /** Tells what the browser lost, where the store runs in a worker. */
+  readonly witness?: Witness;
+  /** Something was saved: what a page should remember. */
+  readonly onSaved?: (mark: StoreMark) => void;
+  /** A record was met that cannot be read. */
+  readonly onUnreadable?: (record: UnreadableRecord) => void;
   /** Sits between Dexie and IndexedDB; fault tests use it. */
   readonly middleware?: StoreMiddleware;
   /** What a guess at a new passphrase costs; about half a second where absent, never below the floors. */
@@ -55,7 +62,7 @@ export interface Store extends Omit<StoreApi, 'connect'> {
 interface Found {
   rolledBack: number;
   loss: StorageLoss | null;
-  incarnation: string;
+  mark: StoreMark | null;
 }
 
 export function createStoreApi(options: StoreOptions = {}): Store {
@@ -66,6 +73,9 @@ export function createStoreApi(options: StoreOptions = {}): Store {
   const databasesOpening = new Opening(core, cache, onClosed);
   const context = new StoreContext(name, core, cache, now, options.partBytes);
   context.ballastBytes = options.ballastBytes ?? 0;
+  if (context.ledger && options.onSaved) context.ledger.onCounted = options.onSaved;
+  context.witness = options.witness ?? null;
+  if (options.onUnreadable) context.unreadable.onFound = options.onUnreadable;
   const vaults = new Vaults(context, options.partBytes, options.passphraseCost);
   const locks = lazyVaultMethods(vaults);
   let opening: ReturnType<typeof openDatabases> | null = null;
@@ -74,14 +84,14 @@ export function createStoreApi(options: StoreOptions = {}): Store {
   async function openDatabases(): Promise<Found> {
     await databasesOpening.open();
     context.readOnly = [core, cache].some((database) => versionOnDisk(database) > SCHEMA_VERSION);
-    const found: Found = { rolledBack: 0, loss: null, incarnation: '' };
+    const found: Found = { rolledBack: 0, loss: null, mark: null };
     if (!context.readOnly) {
       await context.tidy(databasesOpening.loss(context).then((loss) => (found.loss = loss)));
-      await context.tidy(incarnation(context).then((id) => (found.incarnation = id)));
       await context.tidy(interruptAbandoned(context));
-      context.sparesAll = found.loss?.kind === 'records';
+      context.sparesAll = found.loss !== null && found.loss.kind !== 'bytes';
       // A full disk must not keep anybody out: reading and exporting still work.
       await context.tidy(recover().then((bytes) => (found.rolledBack = bytes)));
+      await context.tidy(markOfStore(context).then((mark) => (found.mark = mark)));
     }
     releasePresence = await holdLock(presence, { mode: 'shared' });
     return found;
@@ -165,6 +175,7 @@ export function createStoreApi(options: StoreOptions = {}): Store {
     // The Storage screen's, which comes with it.
     describeStorage: async () => (await usage()).describeStorage(),
     freeStorage: async (kinds) => (await usage()).freeStorage(kinds),
+    salvage: async (onProgress) => (await import('./salvage')).salvage(databases, now, onProgress),
     freeBallast: () => freeBallast(context),
     async acknowledgeLoss() {
       await acknowledgeLoss(context);

@@ -82,7 +82,7 @@ async function describeStorage(
   failedRuns: () => Promise<readonly Id[]>,
 ): Promise<StorageReport> {
   const { core, cache } = context;
-  const all = await guarded('what is stored', () => readManifests(core));
+  const all = await context.read('what is stored', core.tables, () => readManifests(core));
   const { projects, links, runs, models, evaluations } = await context.read(
     'what is stored',
     core.tables,

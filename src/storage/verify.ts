@@ -1,11 +1,13 @@
 /** The store's invariants, checked one by one. Every problem is a sentence; none is healthy. */
 import type { ChunkRef } from '../protocol/entities';
 import type { PretrainedModel } from '../protocol/pretrained';
+import { unreadableRecord } from '../protocol/storage';
+import type { UnreadableRecord } from '../protocol/storage';
 import type { Bundle } from './bundle';
 import { isHeld } from './chunks';
 import type { StoreContext } from './context';
 import { isDamage } from './errors';
-import { hashRecord } from './record-hash';
+import { isIntact } from './intact';
 import {
   checkpointChunks,
   evaluationChunks,
@@ -31,23 +33,13 @@ export async function verifyStore(context: StoreContext): Promise<readonly strin
     const version = versionOnDisk(database);
     if (version !== SCHEMA_VERSION) problems.push(`${database.name} has schema ${version}.`);
   }
-  const all = await context.read('everything', core.tables, async () => ({
-    projects: await core.projects.toArray(),
-    datasets: await core.datasets.toArray(),
-    links: await core.links.toArray(),
-    runs: await core.runs.toArray(),
-    models: await core.models.toArray(),
-    evaluations: await core.evaluations.toArray(),
-    checkpoints: await core.checkpoints.toArray(),
-    pretrained: await core.pretrained.toArray(),
-    imports: await core.imports.toArray(),
-    vaults: await core.vaults.toCollection().primaryKeys(),
-    sealed: await core.sealed.toCollection().primaryKeys(),
-  }));
-  problems.push(...danglingReferences(all), ...brokenRules(all));
-  for (const { id, manifest, rowsLeftOut } of all.datasets) {
-    if (!rowsLeftOut && (await hashRecord(manifest)) !== id) {
-      problems.push(`The manifest of dataset ${id} does not match its id.`);
+  const [all, unreadable] = await context.unreadable.during(() => readEverything(context));
+  problems.push(...unreadable.map((record) => unreadableRecord(record).message));
+  // What names them is not to blame, and what they name is not known.
+  problems.push(...danglingReferences(all, unreadable), ...brokenRules(all));
+  for (const dataset of all.datasets) {
+    if (!(await isIntact(dataset))) {
+      problems.push(`The manifest of dataset ${dataset.id} does not match its id.`);
     }
   }
   problems.push(...(await damagedChunks(context, all)));
@@ -62,7 +54,7 @@ export async function verifyStore(context: StoreContext): Promise<readonly strin
     const owned = vaults.has(vaultOfPlace(info.storageKey) ?? '');
     const spared =
       context.sparesAll || owned || context.chunks.inGrace(info) || isHeld(info, imports);
-    if (!referenced.has(info.storageKey) && !spared) {
+    if (!referenced.has(info.storageKey) && !spared && unreadable.length === 0) {
       problems.push(`Nothing names the chunk ${info.storageKey} (${info.bytes} bytes).`);
     }
   }
@@ -72,13 +64,34 @@ export async function verifyStore(context: StoreContext): Promise<readonly strin
   return problems;
 }
 
-function danglingReferences(all: Everything): string[] {
+function readEverything(context: StoreContext) {
+  const { core } = context;
+  return context.read('everything', core.tables, async () => ({
+    projects: await core.projects.toArray(),
+    datasets: await core.datasets.toArray(),
+    links: await core.links.toArray(),
+    runs: await core.runs.toArray(),
+    models: await core.models.toArray(),
+    evaluations: await core.evaluations.toArray(),
+    checkpoints: await core.checkpoints.toArray(),
+    pretrained: await core.pretrained.toArray(),
+    imports: await core.imports.toArray(),
+    vaults: await core.vaults.toCollection().primaryKeys(),
+    sealed: await core.sealed.toCollection().primaryKeys(),
+  }));
+}
+
+function danglingReferences(all: Everything, unreadable: readonly UnreadableRecord[]): string[] {
   const ids = {
     project: new Set(all.projects.map((row) => row.id)),
     dataset: new Set(all.datasets.map((row) => row.id)),
     run: new Set(all.runs.map((row) => row.id)),
     model: new Set(all.models.map((row) => row.id)),
   };
+  for (const { table, key } of unreadable) {
+    const kind = table.replace(/s$/, '');
+    if (kind in ids) ids[kind as keyof typeof ids].add(key);
+  }
   const links = new Set(all.links.map((link) => `${link.projectId} ${link.datasetId}`));
   const problems: string[] = [];
   const check = (owner: string, kind: keyof typeof ids, id: string | null) => {

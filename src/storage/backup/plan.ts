@@ -3,6 +3,7 @@ import type { AppError } from '../../core/errors';
 import type { ExportRequest, SavedProject } from '../../protocol/backup';
 import type { ChunkRef, Id } from '../../protocol/entities';
 import type { PretrainedModel } from '../../protocol/pretrained';
+import { describeRecord } from '../../protocol/storage';
 import { bundleChunks, readBundle, withoutTrash } from '../bundle';
 import type { Bundle } from '../bundle';
 import { leaves } from '../chunks';
@@ -41,6 +42,24 @@ export async function planFile(
   context: StoreContext,
   request: ExportRequest,
   bad: Bad = new Map(),
+): Promise<Plan> {
+  const [plan, unreadable] = await context.unreadable.during(() =>
+    planReadable(context, request, bad),
+  );
+  if (unreadable.length === 0) return plan;
+  const lost = unreadable.map((record) => ({
+    what: describeRecord(record),
+    why: 'its record cannot be read',
+  }));
+  const contents = [...plan.manifest.contents, ...inWords(lost).map((line) => `not ${line}`)];
+  const leftOut = [...plan.manifest.leftOut, ...lost];
+  return { ...plan, manifest: { ...plan.manifest, format: 2, contents, leftOut } };
+}
+
+async function planReadable(
+  context: StoreContext,
+  request: ExportRequest,
+  bad: Bad,
 ): Promise<Plan> {
   const { projects } = request;
   const [id, ...others] = projects === 'all' ? [] : projects;

@@ -61,6 +61,7 @@ export class VaultContext extends StoreContext {
     );
     this.claims = context.claims;
     this.damage = new Damage(keys);
+    this.ledger = null;
     this.readOnly = context.readOnly;
     this.#outside = outside;
     this.#keys = keys;
@@ -191,17 +192,15 @@ export class VaultContext extends StoreContext {
         puts.push(await sealRow(this.#keys, table, key, row));
       }
     }
-    const { core } = this.#outside.context;
-    await guarded(what, () =>
-      core.transaction('rw', [core.sealed, core.writers, core.vaults], async () => {
-        if (epoch !== null) await assertEpoch(core, this.projectId, epoch);
-        // Erased in another tab: nothing of it may come back.
-        if ((await core.vaults.get(this.projectId)) === undefined)
-          throw closedVault(this.projectId);
-        await core.sealed.bulkPut(puts);
-        await core.sealed.bulkDelete(deletions);
-      }),
-    );
+    const { context } = this.#outside;
+    const { core } = context;
+    await context.transact(what, [core.sealed, core.writers, core.vaults], async () => {
+      if (epoch !== null) await assertEpoch(core, this.projectId, epoch);
+      // Erased in another tab: nothing of it may come back.
+      if ((await core.vaults.get(this.projectId)) === undefined) throw closedVault(this.projectId);
+      await core.sealed.bulkPut(puts);
+      await core.sealed.bulkDelete(deletions);
+    });
     for (const { key } of puts) this.damage.healed(key);
     this.#spare();
   }

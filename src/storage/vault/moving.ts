@@ -27,6 +27,7 @@ import { placesOf } from './places';
 import { damagedInside } from './errors';
 import { undoHalfLock } from './half';
 import type { Vaults } from './vaults';
+import { unreadableRecord } from '../../protocol/storage';
 
 export const IDLE_MINUTES = 15;
 
@@ -38,7 +39,11 @@ export async function lockProject(
 ): Promise<{ readonly recoveryKey: string; readonly stillOpen: readonly string[] }> {
   const { outside } = vaults;
   return outside.whileHeld(id, Symbol('lock'), async () => {
-    const { records, stillOpen } = await readProject(outside, id);
+    const [{ records, stillOpen }, [unreadable]] = await outside.unreadable.during(() =>
+      readProject(outside, id),
+    );
+    // The lock would leave it behind, and then the open form goes.
+    if (unreadable) throw unreadableRecord(unreadable);
     const about = { projectId: id, label, createdAt: outside.now(), idleMinutes: IDLE_MINUTES };
     const lock = await createLock(about, passphrase, freshParameters(vaults.cost));
     const { vaults: table } = outside.core;

@@ -44,12 +44,11 @@ export async function readSealed(
 
 /** null where there is none, or none that can be read. */
 export async function readSealedChunk(
-  { cache }: StoreContext,
+  { chunks }: StoreContext,
   storageKey: string,
 ): Promise<ArrayBuffer | null> {
   try {
-    const row = await guarded('a chunk of data', () => cache.chunks.get(storageKey));
-    return row?.bytes ?? null;
+    return await chunks.lying(storageKey);
   } catch (error) {
     if (isUnreadable(error)) return null;
     throw error;

@@ -12,6 +12,7 @@ export const rescue = {
     closed: 'The browser closed the storage',
     updated: 'A newer version has taken over',
     'all-lost': 'The browser has lost what was here',
+    'changes-lost': 'The browser has lost what was saved last',
     'records-lost': 'The browser has lost the list of your projects',
     'bytes-lost': 'The browser has lost the data of your projects',
   },
@@ -29,6 +30,8 @@ export const rescue = {
     updated: 'Another tab of the studio runs it.',
     'all-lost':
       'When the studio was last open, there was work here. Now there is an empty storage that the browser has made anew: it may have run out of room, or its files were damaged.',
+    'changes-lost':
+      'When the studio was last open, more had been saved than is here now: files of the browser were damaged, or an older copy of them was put in their place.',
     'records-lost':
       'The names, runs and settings are gone; bytes of data and models are still here, but nothing says what they are.',
     'bytes-lost':
@@ -47,6 +50,8 @@ export const rescue = {
     updated: 'Nothing is lost. Reload to go on.',
     'all-lost':
       'Files and backups that you saved are safe: open them and everything in them is back.',
+    'changes-lost':
+      'What is still here can be opened and saved, and so can files and backups that you saved before. Look through your projects: what was made last may be missing.',
     'records-lost':
       'Files and backups that you saved are safe. The bytes that are left are kept until you go on; importing the same files finds them again.',
     'bytes-lost':
@@ -61,6 +66,8 @@ export const rescue = {
   save: 'Save what can be read',
   saved: 'Saved. Everything that could be read is in the file.',
   savedWithout: 'Saved. These parts could not be read and are not in the file:',
+  salvageText:
+    'Reads the files of the storage as they are and changes nothing in them. What is in the saved file can be opened in any browser.',
   heal: 'Repair',
   healText:
     'Drops what can be made anew, clears up, and checks every byte. Deletes nothing that a project names.',

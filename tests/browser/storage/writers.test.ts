@@ -330,6 +330,7 @@ const FREE: readonly string[] = [
   ...['putChunk', 'getChunk', 'discardChunks', 'putDataset', 'getDataset', 'listDatasets'],
   ...['createProject', 'getProject', 'listProjects', 'duplicateProject', 'describeDeletion'],
   ...[
+    'salvage',
     'planExport',
     'exportArchive',
     'readArchive',
@@ -339,6 +340,7 @@ const FREE: readonly string[] = [
   ],
   ...['exportProject', 'importProject', 'getRun', 'listRuns', 'getCheckpoint'],
   ...[
+    'salvage',
     'planExport',
     'exportArchive',
     'readArchive',

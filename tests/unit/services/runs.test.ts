@@ -122,6 +122,10 @@ function fake(...attempts: Attempt[]): Fake {
     trained: () => undefined,
     terminate: () => undefined,
     onTrouble: () => undefined,
+    salvage: () => Promise.reject(new Error('Not asked.')),
+    onOpened: () => undefined,
+    onSaved: () => undefined,
+    onUnreadable: () => undefined,
     reopenStore: () => Promise.reject(new Error('Not asked.')),
     forgetData: () => undefined,
   };
