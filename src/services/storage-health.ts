@@ -17,7 +17,6 @@ export function storeWorkerName(): string {
 export function beginAnew(): string {
   const databases = `${STORE_NAME}-${new Date().toISOString().slice(0, 10)}-${crypto.randomUUID().slice(0, 8)}`;
   localStorage.setItem(DATABASES_KEY, databases);
-  localStorage.removeItem(KNOWN_KEY);
   return databases;
 }
 
@@ -41,7 +40,7 @@ export function closedUnderUs(why: WhyClosed, cause: unknown): AppError {
 
 /** What lay here when the page last looked; null where it never did. */
 export function knownStore(): StoreMark | null {
-  const text = keptText(KNOWN_KEY);
+  const text = keptText(knownKey());
   if (text === null) return null;
   // Former builds counted no writes.
   const { incarnation = '', writes = 0, projects = 0 } = JSON.parse(text) as Partial<StoreMark>;
@@ -62,10 +61,16 @@ export function rememberAnew(mark: StoreMark): void {
 
 function keep(mark: StoreMark): void {
   try {
-    localStorage.setItem(KNOWN_KEY, JSON.stringify(mark));
+    localStorage.setItem(knownKey(), JSON.stringify(mark));
   } catch (error) {
     console.warn('The browser keeps no note of what is here.', error);
   }
+}
+
+/** Of each store its own: one that was begun anew says nothing of the one beside it. */
+function knownKey(): string {
+  const databases = keptText(DATABASES_KEY);
+  return databases === null ? KNOWN_KEY : `${KNOWN_KEY}.${databases}`;
 }
 
 /** null where the browser forbids storage: then the store says so itself. */

@@ -1,10 +1,10 @@
 /** The storage of the built studio under attack: killed in the middle, full, newer, damaged, deleted. */
-import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PhiloxStream } from '../../src/core/philox';
 import { ensureBuilt } from '../../tools/lib/setup.mjs';
 import { startServer } from '../../tools/lib/server.mjs';
+import { expectAccessible } from '../support/accessible';
 import { newProfile, removeProfile, startBrowser } from '../support/own-browser';
 import type { OwnBrowser } from '../support/own-browser';
 import { rounds, seed } from '../support/rounds';
@@ -65,16 +65,6 @@ async function problems(page: Page): Promise<readonly string[]> {
   const damaged = page.getByRole('alert').filter({ hasText: 'found:' });
   await healthy.or(damaged).waitFor({ timeout: 120_000 });
   return (await healthy.count()) > 0 ? [] : damaged.locator('li').allTextContents();
-}
-
-async function expectAccessible(page: Page): Promise<void> {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: typeof axe }).axe.run(document, {
-      runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'],
-    }),
-  );
-  expect(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)])).toEqual([]);
 }
 
 const KILLS = rounds(2, 20);

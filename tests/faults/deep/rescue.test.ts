@@ -70,7 +70,7 @@ async function aside(): Promise<Page> {
 }
 
 async function healthy({ page, url }: Opened): Promise<void> {
-  await page.goto(`${url}#/settings`);
+  await page.goto(`${url}#/storage`);
   await page.getByRole('button', { name: 'Check every byte' }).click(SOON);
   await page.getByText('every record and every byte is as it was written').waitFor(SOON);
 }
