@@ -41,7 +41,9 @@ async function home(page: Page = own.page): Promise<Page> {
 }
 
 async function choose(page: Page, file: { readonly path: string }): Promise<void> {
-  await page.locator('section.own input[type=file]').setInputFiles(file.path);
+  // The whole file is sent to a browser that was spawned here, which takes its time.
+  const input = page.locator('section.own input[type=file]');
+  await input.setInputFiles(file.path, { timeout: 120_000 });
 }
 
 /** Resolves with the project's id: from then on the import counts as acknowledged. */
