@@ -2,6 +2,7 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { axeFindings } from '../support/looks';
+import { isStoreFree } from '../support/stored';
 import { openStudio } from '../support/studio';
 import type { Opened } from '../support/studio';
 import { interruptedAt, stepShown, trainUntilStopped } from '../support/train-screen';
@@ -149,20 +150,34 @@ it('a reload has its own project back without a question, and a tab that is clos
   expect(await banner(first, READING).count()).toBe(0);
 });
 
+/**
+ * Freezes a tab as the browser would: not while others wait for a transaction of its own, which would then never end.
+ * Returns what wakes it.
+ */
+async function freeze(page: Page, beside: Page): Promise<() => Promise<unknown>> {
+  const session = await page.context().newCDPSession(page);
+  const turn = (state: 'frozen' | 'active') => session.send('Page.setWebLifecycleState', { state });
+  for (;;) {
+    await turn('frozen');
+    if (await isStoreFree(beside)) return () => turn('active');
+    await turn('active');
+    await page.waitForTimeout(50);
+  }
+}
+
 it('a tab that was frozen while its project moved writes nothing when it wakes, and keeps what it had', async () => {
-  const { page: first, context } = studio;
+  const { page: first } = studio;
   const second = await opened('train');
   await banner(second, READING).waitFor(SOON);
   // A name half typed; the tab is frozen before Enter.
   await first.locator('header').getByTitle('Press F2 or double-click to rename').dblclick();
   await first.keyboard.type('Birds of the frozen tab');
-  const session = await context.newCDPSession(first);
-  await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+  const wake = await freeze(first, second);
   await button(second, 'Take over here').click();
   await expect.poll(() => banner(second, READING).count(), SOON).toBe(0);
   await rename(second, 'Birds of the thief');
   await named(second, 'Birds of the thief');
-  await session.send('Page.setWebLifecycleState', { state: 'active' });
+  await wake();
   await first.keyboard.press('Enter');
   await banner(first, MOVED).waitFor(SOON);
   await banner(first, 'Not saved, because the project had moved: name').waitFor(SOON);
@@ -201,11 +216,10 @@ it('a run moves with its project: seen in both tabs, saved in the one, resumed i
   await expect.poll(() => stepShown(second), { timeout: 60_000 }).toBeGreaterThan(kept);
   await expect.poll(() => stepShown(first), SOON).toBeGreaterThan(kept);
   // And back, from a tab that cannot answer: what it trained since its last checkpoint is trained again.
-  const session = await studio.context.newCDPSession(second);
-  await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+  const wake = await freeze(second, first);
   await button(first, 'Take it back').click();
   await first.getByText(/was interrupted at step/).waitFor({ timeout: 30_000 });
-  await session.send('Page.setWebLifecycleState', { state: 'active' });
+  await wake();
   await banner(second, MOVED).waitFor(SOON);
   await expect.poll(() => stepShown(second), SOON).toBe(0);
   expect((await runs(first)).filter(({ active }) => active)).toEqual([]);

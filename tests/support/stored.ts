@@ -59,6 +59,29 @@ export function dump(page: Page): Promise<string> {
   });
 }
 
+/** Whether everything could be written now, or a transaction of another page stands before it for a second. */
+export function isStoreFree(page: Page): Promise<boolean> {
+  return page.evaluate(async () => {
+    const free = async (name: string): Promise<boolean> => {
+      const database = await new Promise<IDBDatabase>((resolve, reject) => {
+        const request = indexedDB.open(name);
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error ?? new Error('It does not open.'));
+      });
+      const stores = [...database.objectStoreNames];
+      const begun = new Promise<boolean>((resolve) => {
+        const transaction = database.transaction(stores, 'readwrite');
+        transaction.objectStore(stores[0] ?? '').count().onsuccess = () => resolve(true);
+        transaction.oncomplete = () => database.close();
+      });
+      const late = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 1000));
+      return Promise.race([begun, late]);
+    };
+    const both = await Promise.all([free('terrarium-core'), free('terrarium-cache')]);
+    return both.every(Boolean);
+  });
+}
+
 /** Resolves as soon as so many chunks lie there. */
 export function chunksReach(page: Page, count: number): Promise<number> {
   return page.evaluate(async (wanted) => {
