@@ -37,15 +37,17 @@ const JOBS = [
 
 /**
  * Runs for `minutes` (and at least `cycles`). Answers with one record a cycle:
- * `{ cycle, minute, memory, elements, stored, rows, workers, buffers, bufferBytes, peakBuffers }`, sizes in bytes; `rows` counts
- * records of all tables but the settings, `elements` those of the page and those it has forgotten to forget.
+ * `{ cycle, minute, memory, parts, elements, stored, rows, workers, buffers, bufferBytes, peakBuffers }`, sizes in bytes;
+ * `parts` is the memory of the page, of each kind of worker and of what they share, `rows` counts records of all tables
+ * but the settings, `elements` those of the page and those it has forgotten to forget.
  */
 export async function soak({ minutes, cycles = 0, log = () => undefined }) {
   const server = await startServer();
   const { chromium } = await import('playwright-core');
   const browser = await chromium.launch({
     executablePath: ensureChromium(),
-    args: [...CHROMIUM_FLAGS],
+    // Or each measurement waits up to a minute for the garbage collector to come by.
+    args: [...CHROMIUM_FLAGS, '--enable-blink-features=ForceEagerMeasureMemory'],
   });
   try {
     // Without a service worker, which would serve the workers' scripts past the counter.
@@ -121,7 +123,7 @@ async function measure(page, cdp) {
   let peakBuffers = 0;
   const workers = {};
   for (const worker of page.workers()) {
-    const name = /\/([\w-]+?)(\.worker)?-[\w-]+\.m?js$/.exec(worker.url())?.[1] ?? worker.url();
+    const name = nameOf(worker.url());
     workers[name] = (workers[name] ?? 0) + 1;
     // Threads wait inside WebAssembly and answer nobody.
     if (!/\/(train|infer)\.worker-/.test(worker.url())) continue;
@@ -133,7 +135,7 @@ async function measure(page, cdp) {
     peakBuffers = Math.max(peakBuffers, live.peak);
   }
   const rest = await page.evaluate(async () => {
-    const { bytes } = await performance.measureUserAgentSpecificMemory();
+    const { bytes, breakdown } = await performance.measureUserAgentSpecificMemory();
     const { usage } = await navigator.storage.estimate();
     let rows = 0;
     for (const { name } of await indexedDB.databases()) {
@@ -152,10 +154,27 @@ async function measure(page, cdp) {
       }
       database.close();
     }
-    return { memory: bytes, stored: usage, rows };
+    const parts = breakdown.map((part) => ({ bytes: part.bytes, of: part.attribution[0] ?? null }));
+    return { memory: bytes, parts, stored: usage, rows };
   });
-  return { ...rest, elements: await elementsOf(cdp), workers, buffers, bufferBytes, peakBuffers };
+  const parts = {};
+  for (const { bytes, of } of rest.parts) {
+    const name = of === null ? 'shared' : of.scope === 'Window' ? 'page' : nameOf(of.url);
+    parts[name] = (parts[name] ?? 0) + bytes;
+  }
+  return {
+    ...rest,
+    parts,
+    elements: await elementsOf(cdp),
+    workers,
+    buffers,
+    bufferBytes,
+    peakBuffers,
+  };
 }
+
+/** Of a worker: its script, without the folder and the hash. */
+const nameOf = (url) => /\/([\w-]+?)(\.worker)?-[\w-]+\.m?js$/.exec(url)?.[1] ?? url;
 
 /** Elements that the page keeps, drawn or not. */
 async function elementsOf(cdp) {
@@ -181,11 +200,12 @@ function middle(records) {
 }
 
 export function lineOf(record) {
-  const { cycle, minute, memory, elements, stored, rows, workers } = record;
+  const { cycle, minute, memory, parts, elements, stored, rows, workers } = record;
   const { buffers, bufferBytes, peakBuffers } = record;
   const alive = Object.entries(workers).map(([name, count]) => `${name} ${count}`);
+  const where = Object.entries(parts).map(([name, bytes]) => `${name} ${megabytes(bytes)}`);
   return (
-    `cycle ${cycle}, minute ${minute.toFixed(1)}: memory ${megabytes(memory)}, elements ${elements}, stored ${megabytes(stored)} ` +
+    `cycle ${cycle}, minute ${minute.toFixed(1)}: memory ${megabytes(memory)} (${where.toSorted().join(', ')}), elements ${elements}, stored ${megabytes(stored)} ` +
     `in ${rows} records, GPU buffers ${buffers} (${megabytes(bufferBytes)}; at most ${peakBuffers}), workers ${alive.join(', ')}`
   );
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { expectAccessible } from '../../support/accessible';
+import { amiss } from '../../support/looks';
 import { dump, numbersFile, rowsOf } from '../../support/stored';
 import { openStudio } from '../../support/studio';
 import type { Opened } from '../../support/studio';
@@ -83,7 +83,7 @@ test('a full disk at the start: told, and everything is saved from there, unchan
   await refuse(refusing('QuotaExceededError', 'Encountered full disk.', false));
   await home(studio);
   await page.getByRole('heading', { name: 'There is no room to open your projects' }).waitFor(SOON);
-  await expectAccessible(page);
+  expect(await amiss(page, 'the disk is full at the start')).toEqual([]);
   const coming = page.waitForEvent('download', SOON);
   await page.getByRole('button', { name: 'Save what can be read' }).click();
   const path = join(folder, 'saved.terrarium');
@@ -119,7 +119,7 @@ test('where truly nothing opens it says so, and a new store beside it leaves the
   await page.getByRole('heading', { name: 'The storage does not open' }).waitFor(SOON);
   await page.getByRole('button', { name: 'Save what can be read' }).click();
   await page.getByRole('alert').filter({ hasText: 'Nothing can be read' }).waitFor(SOON);
-  await expectAccessible(page);
+  expect(await amiss(page, 'nothing opens')).toEqual([]);
   await studio.context.unroute(STORE_WORKER);
 
   const anew = page.getByRole('button', { name: 'Begin anew beside it' });
@@ -160,7 +160,7 @@ test('what the browser promises: a refusal is said, and in Safari that seven day
   await pages[1].getByRole('button', { name: 'Ask the browser to keep it' }).click();
   await pages[1].getByText('The browser did not agree').waitFor(SOON);
   await pages[1].getByText('may clear it by itself').waitFor(SOON);
-  await expectAccessible(pages[1]);
+  expect(await amiss(pages[1], 'the storage screen')).toEqual([]);
   await context.close();
   await pages[0].close();
 }, 200_000);
