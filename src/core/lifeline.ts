@@ -26,6 +26,11 @@ export class Lifeline {
     this.#waiting.clear();
   }
 
+  /** Before work that makes no sense after the death. */
+  throwIfCut(): void {
+    if (this.#death) throw this.#death;
+  }
+
   /** How many wait. */
   get waiting(): number {
     return this.#waiting.size;

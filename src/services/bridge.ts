@@ -200,6 +200,8 @@ export class WorkerBridge<Api> {
       this.#current = null;
       clearTimeout(life.idle);
       worker.terminate();
+      // Comlink holds the worker until its proxy is collected, and the worker's listeners hold the proxy: for ever.
+      remote[Comlink.releaseProxy]();
       line.cut(error);
       if (!silent) onDeath?.(error);
     };
@@ -267,6 +269,7 @@ function facade<Api>(
 type Callback = (...args: unknown[]) => unknown;
 
 function invoke(life: Incarnation, method: string, args: readonly unknown[]): Promise<unknown> {
+  life.line.throwIfCut();
   const sent = args.map((arg) => {
     if (typeof arg === 'function') return counted(life, arg as Callback);
     return arg instanceof MessagePort ? Comlink.transfer(arg, [arg]) : arg;

@@ -36,12 +36,14 @@ const JOBS = [
 ];
 
 /**
- * Runs for `minutes` (and at least `cycles`). Answers with one record a cycle:
- * `{ cycle, minute, memory, parts, elements, stored, rows, workers, buffers, bufferBytes, peakBuffers }`, sizes in bytes;
+ * Runs for `minutes` (and at least `cycles`); a cycle goes through the jobs and the deletion of all of them `rounds` times.
+ * A measurement takes up to a minute: the browser waits for threads that wait inside WebAssembly and answer nobody.
+ * Answers with one record a cycle:
+ * `{ cycle, jobs, minute, memory, parts, elements, stored, rows, workers, buffers, bufferBytes, peakBuffers }`, sizes in bytes;
  * `parts` is the memory of the page, of each kind of worker and of what they share, `rows` counts records of all tables
  * but the settings, `elements` those of the page and those it has forgotten to forget.
  */
-export async function soak({ minutes, cycles = 0, log = () => undefined }) {
+export async function soak({ minutes, cycles = 0, rounds = 1, log = () => undefined }) {
   const server = await startServer();
   const { chromium } = await import('playwright-core');
   const browser = await chromium.launch({
@@ -64,16 +66,20 @@ export async function soak({ minutes, cycles = 0, log = () => undefined }) {
     const started = Date.now();
     const elapsed = () => (Date.now() - started) / 60_000;
     const records = [];
+    let jobs = 0;
     for (let cycle = 1; cycle <= cycles || elapsed() < minutes; cycle++) {
-      for (const [index, job] of JOBS.entries()) {
-        const answer = await page.evaluate(
-          (wanted) => globalThis.terrariumJob(wanted, { data: [], body: [] }, () => undefined, {}),
-          { format: 1, name: `Soak ${index}`, seed: cycle, compression: 'int8-dynamic', ...job },
-        );
-        if (!answer.ok) throw new Error(`Cycle ${cycle}: ${answer.error.message}`);
+      for (let round = 0; round < rounds; round++) {
+        for (const [index, job] of JOBS.entries()) {
+          const answer = await page.evaluate(
+            (wanted) =>
+              globalThis.terrariumJob(wanted, { data: [], body: [] }, () => undefined, {}),
+            { format: 1, name: `Soak ${index}`, seed: ++jobs, compression: 'int8-dynamic', ...job },
+          );
+          if (!answer.ok) throw new Error(`Cycle ${cycle}: ${answer.error.message}`);
+        }
+        await deleteAll(page, server.url);
       }
-      await deleteAll(page, server.url);
-      const record = { cycle, minute: elapsed(), ...(await measure(page, cdp)) };
+      const record = { cycle, jobs, minute: elapsed(), ...(await measure(page, cdp)) };
       records.push(record);
       log(lineOf(record));
     }
@@ -200,12 +206,12 @@ function middle(records) {
 }
 
 export function lineOf(record) {
-  const { cycle, minute, memory, parts, elements, stored, rows, workers } = record;
+  const { cycle, jobs, minute, memory, parts, elements, stored, rows, workers } = record;
   const { buffers, bufferBytes, peakBuffers } = record;
   const alive = Object.entries(workers).map(([name, count]) => `${name} ${count}`);
   const where = Object.entries(parts).map(([name, bytes]) => `${name} ${megabytes(bytes)}`);
   return (
-    `cycle ${cycle}, minute ${minute.toFixed(1)}: memory ${megabytes(memory)} (${where.toSorted().join(', ')}), elements ${elements}, stored ${megabytes(stored)} ` +
+    `cycle ${cycle}, ${jobs} jobs, minute ${minute.toFixed(1)}: memory ${megabytes(memory)} (${where.toSorted().join(', ')}), elements ${elements}, stored ${megabytes(stored)} ` +
     `in ${rows} records, GPU buffers ${buffers} (${megabytes(bufferBytes)}; at most ${peakBuffers}), workers ${alive.join(', ')}`
   );
 }

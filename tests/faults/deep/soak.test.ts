@@ -15,8 +15,10 @@ it('memory, elements, storage, workers and GPU buffers return to where they were
 
 it('growth is seen where there is some', () => {
   const record = {
+    jobs: 4,
     minute: 0,
     memory: 1e8,
+    parts: { page: 1e8 },
     elements: 100,
     stored: 1e7,
     rows: 3,

@@ -22,7 +22,9 @@ it('a death rejects what waits and what comes after it, whatever the work does t
   const line = new Lifeline();
   let resolve: (value: number) => void = () => undefined;
   const waiting = line.until(new Promise<number>((yes) => (resolve = yes)));
+  line.throwIfCut();
   line.cut(DEATH);
+  expect(() => line.throwIfCut()).toThrow(DEATH);
   resolve(1);
   await expect(waiting).rejects.toBe(DEATH);
   await expect(line.until(Promise.resolve(2))).rejects.toBe(DEATH);

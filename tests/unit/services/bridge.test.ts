@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/core/errors';
 import { WorkerBridge } from '../../../src/services/bridge';
@@ -17,6 +19,9 @@ interface EchoApi {
   /** Finds no memory as often as it was told. */
   hungry(): Promise<string>;
 }
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
 
 const open: MessagePort[] = [];
 let started = 0;
@@ -241,5 +246,19 @@ describe('WorkerBridge', () => {
     expect(echo.rest()).toBe(false);
     echo.terminate();
     expect((await waits).code).toBe('worker/died');
+  });
+
+  it('keeps nothing of a worker that was ended', async () => {
+    let worker: WeakRef<WorkerLike> | null = null;
+    const start = (): WorkerLike => {
+      const fake = fakeWorker();
+      worker = new WeakRef(fake);
+      return fake;
+    };
+    const echo = supervised({ start });
+    await echo.api.echo('a');
+    echo.terminate();
+    open.length = 0;
+    await expect.poll(() => (collect(), worker?.deref() === undefined)).toBe(true);
   });
 });
