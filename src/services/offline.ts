@@ -51,7 +51,7 @@ export async function startOffline(): Promise<void> {
     return;
   }
   const container = navigator.serviceWorker;
-  const hadController = container.controller !== null;
+  let hadController = container.controller !== null;
   const untouched = watchUntouched();
   container.addEventListener('message', (event: MessageEvent<OfflineMessage>) =>
     receive(event.data),
@@ -62,6 +62,7 @@ export async function startOffline(): Promise<void> {
     if (wanted || (!hadController && !crossOriginIsolated && untouched())) location.reload();
     else if (hadController) offer(container.controller);
     else askToSave(container.controller);
+    hadController = true;
   });
   try {
     const registration = await container.register('./offline.sw.js', { scope: './' });

@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { CHROMIUM_FLAGS, ensureChromium } from '../../../tools/lib/chromium.mjs';
 import { ensureBuilt, ROOT } from '../../../tools/lib/setup.mjs';
 import { startServer } from '../../../tools/lib/server.mjs';
+import { trainUntilStopped } from '../../support/train-screen';
 
 let folder: string;
 let site: string;
@@ -74,7 +75,7 @@ describe('a newer build while a run trains', () => {
       let loads = 0;
       page.on('load', () => loads++);
       await page.goto(`${server.url}#/new/digits`);
-      await page.getByRole('button', { name: 'Train longer' }).click({ timeout: 120_000 });
+      await trainUntilStopped(page);
       await page
         .getByText(/Epoch \d+ of/)
         .first()
@@ -117,11 +118,7 @@ describe('a newer build while a run trains', () => {
 
       // The run ends, the newer build is asked for, and once no older page is left its files go.
       await page.goto(training);
-      // On a slow day it has ended by now.
-      const stop = page.getByRole('button', { name: 'Stop and keep best' });
-      const result = page.getByText(/Right on [\d,]+ of/).first();
-      await stop.or(result).first().waitFor({ timeout: 60_000 });
-      if (await stop.isVisible()) await stop.click();
+      await page.getByRole('button', { name: 'Stop and keep best' }).click({ timeout: 60_000 });
       await page
         .getByText(/Right on [\d,]+ of/)
         .first()
