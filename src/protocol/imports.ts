@@ -21,8 +21,11 @@ export interface InterruptedImport extends ImportStart {
 export interface ImportStoreApi {
   /** Before the first chunk. What is written for the import is spared until it ends, or for a week after a crash. */
   beginImport(start: ImportStart): Promise<Id>;
-  /** It will not come to be (cancelled, refused, given up after a crash): frees what only it wrote. */
+  /**
+   * It will not come to be (cancelled, refused, given up after a crash): frees what only it wrote. With an interrupted one
+   * go the crashed attempts at the same file before it.
+   */
   discardImport(id: Id): Promise<{ readonly bytes: number }>;
-  /** Newest first. */
+  /** One for each file, newest first. */
   listInterruptedImports(): Promise<readonly InterruptedImport[]>;
 }

@@ -6,6 +6,7 @@
 import { AppError } from '../core/errors';
 import type { Id, Timestamp } from '../protocol/entities';
 import type { ImportStart, ImportStoreApi, InterruptedImport } from '../protocol/imports';
+import { isHeld } from './chunks';
 import type { StoreContext } from './context';
 import type { ImportRow } from './schema';
 
@@ -40,9 +41,13 @@ export function importMethods(context: StoreContext): ImportStoreApi {
     async discardImport(id) {
       context.assertWritable();
       return context.whileNotCollecting('exclusive', async () => {
-        await context.write('the journal of the import', [imports], () => imports.delete(id));
+        // What was interrupted more than once is one import to the person.
+        const rows = await interruptedRows(context);
+        const own = rows.find((row) => row.id === id);
+        const ids = own ? rows.filter((row) => sameFile(row, own)).map((row) => row.id) : [id];
+        await context.write('the journal of the import', [imports], () => imports.bulkDelete(ids));
         context.importLocks.release(id);
-        await context.chunks.releaseHeld(new Set([id]));
+        await context.chunks.releaseHeld(new Set(ids));
         return { bytes: await context.sweep(false) };
       });
     },
@@ -102,18 +107,21 @@ export async function interruptedAtStart(
   return describe(context, interrupted);
 }
 
+/** One for each file, the newest first, with all that crashed attempts at it have left. */
 async function describe(
   context: StoreContext,
   rows: readonly ImportRow[],
 ): Promise<readonly InterruptedImport[]> {
   if (rows.length === 0) return [];
   const infos = await context.chunks.list();
-  return rows
+  const newest = rows.toSorted((a, b) => b.startedAt - a.startedAt);
+  return newest
+    .filter((row, index) => newest.findIndex((other) => sameFile(other, row)) === index)
     .map((row): InterruptedImport => {
-      const own = infos.filter(({ heldBy }) => heldBy?.includes(row.id));
-      return { ...row, kept: own.reduce((sum, info) => sum + info.bytes, 0) };
-    })
-    .sort((a, b) => b.startedAt - a.startedAt);
+      const ids = new Set(rows.filter((other) => sameFile(other, row)).map(({ id }) => id));
+      const left = infos.filter((info) => isHeld(info, ids));
+      return { ...row, kept: left.reduce((sum, info) => sum + info.bytes, 0) };
+    });
 }
 
 /** With no other tab: what nobody took up within a week is given up. A sweep follows. */

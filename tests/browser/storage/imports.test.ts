@@ -100,6 +100,24 @@ test('discarding frees what only that import wrote', async () => {
   expect(await store.verify()).toEqual([]);
 });
 
+test('a file whose import was interrupted twice is offered once, with what both left, and given up at once', async () => {
+  const name = stores.name();
+  await interrupted(name);
+  const again = await stores.opened({ name });
+  const id = await again.beginImport(CLINIC);
+  await again.putChunk(bytesOf(1), id);
+  await again.putChunk(bytesOf(7), id);
+  again.close();
+  const store = await stores.opened({ name });
+  const [first, ...others] = await store.listInterruptedImports();
+  expect(others).toEqual([]);
+  expect(first).toMatchObject({ kept: 192 });
+  if (!first) throw new Error('It was interrupted.');
+  expect(await store.discardImport(first.id)).toEqual({ bytes: 192 });
+  expect(await store.listInterruptedImports()).toEqual([]);
+  expect(await store.verify()).toEqual([]);
+});
+
 test('an import in a living tab is no interrupted one, and giving up the same file there takes nothing from it', async () => {
   const name = stores.name();
   const [here, there] = [await stores.opened({ name }), await stores.opened({ name })];
