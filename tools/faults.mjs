@@ -8,7 +8,7 @@ const seed = process.env.TERRARIUM_SEED ?? String(Date.now() % 2 ** 31);
 console.log(`Seed ${seed}`);
 const suite = new Suite({ TERRARIUM_SEED: seed, TERRARIUM_ROUNDS: 'many' });
 
-suite.step('build', () => ensureBuilt());
+await suite.step('build', () => ensureBuilt());
 suite.vitest('unit', ['tests/unit/hostile']);
 suite.vitest('browser', ['tests/browser/hostile', 'tests/browser/storage']);
 suite.vitest('faults');

@@ -6,10 +6,12 @@ import { Suite } from './lib/suite.mjs';
 const long = process.argv.includes('--long');
 const suite = new Suite();
 
-suite.step('build', () => ensureBuilt());
-suite.check('format', binary('prettier'), ['--check', '--log-level', 'warn', '.']);
-suite.check('lint', binary('eslint'), ['.', '--max-warnings', '0']);
-suite.check('types', process.execPath, ['tools/types.mjs']);
+await suite.step('build', () => ensureBuilt());
+await suite.checks({
+  format: [binary('prettier'), '--check', '--log-level', 'warn', '.'],
+  lint: [binary('eslint'), '.', '--max-warnings', '0'],
+  types: [process.execPath, 'tools/types.mjs'],
+});
 for (const project of ['unit', 'browser', 'e2e', 'faults', ...(long ? ['long'] : [])]) {
   suite.vitest(project);
 }

@@ -141,7 +141,7 @@ it.each(['wasm', 'webgpu'] as const)(
       const job = {
         format: 1,
         data: { embedded: 'penguins' },
-        training: { epochs: 10 },
+        training: { epochs: 5 },
         compression: 'none',
         seed: 3,
         executor,

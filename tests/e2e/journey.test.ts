@@ -6,7 +6,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../../tools/lib/setup.mjs';
 import { Journey } from '../support/journey';
-import { axeFindings, crowded } from '../support/looks';
+import { axeFindings, crowded, settled } from '../support/looks';
 import type { Opened } from '../support/studio';
 import { openStudio } from '../support/studio';
 
@@ -203,46 +203,8 @@ describe('every screen', () => {
     'try',
   ];
 
-  it.each(['light', 'dark'] as const)('passes axe in %s', async (scheme) => {
-    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
-    const found: string[] = [];
-    for (const address of [
-      studio.url,
-      ...STAGES.map((name) => `${project}/${name}`),
-      `${studio.url}#/settings`,
-    ]) {
-      await page.goto(address);
-      await page.locator('h1').first().waitFor();
-      await page.waitForTimeout(600);
-      found.push(
-        ...(await axeFindings(page)).map(
-          (finding) => `${address.split('#')[1] ?? '/'}: ${finding}`,
-        ),
-      );
-    }
-    expect(found).toEqual([]);
-  });
-
-  it.each([360, 390, 768, 1360, 1920])('does not scroll sideways at %i px', async (width) => {
-    await page.setViewportSize({ width, height: 900 });
-    const wide: string[] = [];
-    for (const address of [
-      studio.url,
-      ...STAGES.map((name) => `${project}/${name}`),
-      `${studio.url}#/settings`,
-    ]) {
-      await page.goto(address);
-      await page.locator('h1').first().waitFor();
-      await page.waitForTimeout(300);
-      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      if (over > 0) wide.push(`${address.split('#')[1] ?? '/'}: ${over} px`);
-    }
-    await page.setViewportSize({ width: 1360, height: 900 });
-    expect(wide).toEqual([]);
-  });
-
-  it.each([360, 768, 1360])('has room at %i px for text twice as large', async (width) => {
-    await page.setViewportSize({ width, height: 900 });
+  /** What `look` finds amiss on any screen. */
+  async function everywhere(look: () => Promise<readonly string[]>): Promise<readonly string[]> {
     const amiss: string[] = [];
     for (const address of [
       studio.url,
@@ -251,12 +213,35 @@ describe('every screen', () => {
     ]) {
       await page.goto(address);
       await page.locator('h1').first().waitFor();
-      await page.evaluate(() => (document.documentElement.style.fontSize = '200%'));
-      await page.waitForTimeout(300);
-      const found = await page.evaluate(crowded);
+      await page.waitForTimeout(600);
+      const found = await look();
       amiss.push(...found.map((finding) => `${address.split('#')[1] ?? '/'}: ${finding}`));
     }
-    await page.evaluate(() => (document.documentElement.style.fontSize = ''));
+    return amiss;
+  }
+
+  it.each(['light', 'dark'] as const)('passes axe in %s', async (colorScheme) => {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    expect(await everywhere(() => axeFindings(page))).toEqual([]);
+  });
+
+  it('has room from a narrow phone to a wide screen, and for text twice as large', async () => {
+    const sizes = [
+      ...[360, 390, 768, 1360, 1920].map((width) => ({ width, text: '100%' })),
+      ...[360, 768, 1360].map((width) => ({ width, text: '200%' })),
+    ];
+    const amiss = await everywhere(async () => {
+      const found: string[] = [];
+      for (const { width, text } of sizes) {
+        await page.setViewportSize({ width, height: 900 });
+        await page.evaluate((size) => (document.documentElement.style.fontSize = size), text);
+        await settled(page);
+        const narrow = await page.evaluate(crowded);
+        found.push(...narrow.map((finding) => `${width} px, text at ${text}: ${finding}`));
+      }
+      await page.evaluate(() => (document.documentElement.style.fontSize = ''));
+      return found;
+    });
     await page.setViewportSize({ width: 1360, height: 900 });
     expect(amiss).toEqual([]);
   });

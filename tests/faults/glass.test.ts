@@ -45,7 +45,11 @@ describe('with the network pulled', () => {
     await context.setOffline(true);
     await server.close();
     const failed: string[] = [];
-    context.on('requestfailed', (request) => failed.push(request.url()));
+    context.on('requestfailed', (request) => {
+      const reason = request.failure()?.errorText ?? '';
+      // What a page no longer waits for when it is left is no failure.
+      if (reason !== 'net::ERR_ABORTED') failed.push(`${request.url()}: ${reason}`);
+    });
     const cold = await context.newPage();
     const session = await context.newCDPSession(cold);
     await session.send('Emulation.setCPUThrottlingRate', { rate: 6 });

@@ -45,7 +45,14 @@ const banner = (page: Page, text: string) =>
   page.getByRole('region', { name: 'This project in several tabs' }).getByText(text);
 const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true });
 
+/** A person presses what is in front; a tab behind another one draws one frame a second, and a click waits for two. */
+async function press(page: Page, name: string): Promise<void> {
+  await page.bringToFront();
+  await button(page, name).click();
+}
+
 async function rename(page: Page, name: string): Promise<void> {
+  await page.bringToFront();
   await page.locator('header').getByTitle('Press F2 or double-click to rename').dblclick();
   await page.keyboard.type(name);
   await page.keyboard.press('Enter');
@@ -117,14 +124,14 @@ it('a second tab on a project looks on, follows the first, and takes over when i
   await rename(first, 'Birds of the first tab');
   await named(second, 'Birds of the first tab');
 
-  await button(second, 'Take over here').click();
+  await press(second, 'Take over here');
   await banner(first, MOVED).waitFor(SOON);
   expect(await banner(second, READING).count()).toBe(0);
   expect(await axeFindings(first)).toEqual([]);
   await rename(second, 'Birds of the second tab');
   await named(first, 'Birds of the second tab');
 
-  await button(first, 'Take it back').click();
+  await press(first, 'Take it back');
   await banner(second, MOVED).waitFor(SOON);
   await rename(first, 'Birds of both');
   for (const page of [first, second]) await named(page, 'Birds of both');
@@ -142,7 +149,7 @@ it('a reload has its own project back without a question, and a tab that is clos
   expect(await banner(first, READING).count()).toBe(0);
   await first.goto(`${studio.url}#/`);
   await banner(second, 'has let go').waitFor(SOON);
-  await button(second, 'Edit here').click();
+  await press(second, 'Edit here');
   await expect.poll(() => banner(second, 'let go').count(), SOON).toBe(0);
   await second.close();
   await first.goto(`${project}/train`);
@@ -170,10 +177,11 @@ it('a tab that was frozen while its project moved writes nothing when it wakes, 
   const second = await opened('train');
   await banner(second, READING).waitFor(SOON);
   // A name half typed; the tab is frozen before Enter.
+  await first.bringToFront();
   await first.locator('header').getByTitle('Press F2 or double-click to rename').dblclick();
   await first.keyboard.type('Birds of the frozen tab');
   const wake = await freeze(first, second);
-  await button(second, 'Take over here').click();
+  await press(second, 'Take over here');
   await expect.poll(() => banner(second, READING).count(), SOON).toBe(0);
   await rename(second, 'Birds of the thief');
   await named(second, 'Birds of the thief');
@@ -184,7 +192,7 @@ it('a tab that was frozen while its project moved writes nothing when it wakes, 
   expect(await stored(first)).toEqual(['Birds of the thief']);
   await named(first, 'Birds of the thief');
   expect(await axeFindings(first)).toEqual([]);
-  await button(first, 'Keep my changes as a copy').click();
+  await press(first, 'Keep my changes as a copy');
   await named(first, 'Birds of the frozen tab');
   expect(await stored(first)).toEqual(['Birds of the frozen tab', 'Birds of the thief']);
   // Two projects in two tabs: both are written.
@@ -205,27 +213,27 @@ it('a run moves with its project: seen in both tabs, saved in the one, resumed i
   const seen = await stepShown(second);
   await expect.poll(() => stepShown(second), SOON).toBeGreaterThan(seen + 20);
   const before = await stepShown(second);
-  await button(second, 'Take over here').click();
+  await press(second, 'Take over here');
   const kept = await interruptedAt(second);
   expect(kept).toBeGreaterThanOrEqual(before);
   await banner(first, MOVED).waitFor(SOON);
   await expect.poll(() => stepShown(first), SOON).toBe(0);
   await first.getByText('interrupted', { exact: true }).first().waitFor(SOON);
 
-  await button(second, 'Resume it').click();
+  await press(second, 'Resume it');
   await expect.poll(() => stepShown(second), { timeout: 60_000 }).toBeGreaterThan(kept);
   await expect.poll(() => stepShown(first), SOON).toBeGreaterThan(kept);
   // And back, from a tab that cannot answer: what it trained since its last checkpoint is trained again.
   const wake = await freeze(second, first);
-  await button(first, 'Take it back').click();
+  await press(first, 'Take it back');
   await first.getByText(/was interrupted at step/).waitFor({ timeout: 30_000 });
   await wake();
   await banner(second, MOVED).waitFor(SOON);
   await expect.poll(() => stepShown(second), SOON).toBe(0);
   expect((await runs(first)).filter(({ active }) => active)).toEqual([]);
-  await button(first, 'Resume it').click();
+  await press(first, 'Resume it');
   await expect.poll(() => stepShown(first), { timeout: 60_000 }).toBeGreaterThan(kept);
-  await button(first, 'Stop and keep best').click();
+  await press(first, 'Stop and keep best');
   await expect.poll(() => stepShown(first), { timeout: 60_000 }).toBe(0);
   await expect.poll(() => second.getByText('interrupted', { exact: true }).count(), SOON).toBe(0);
   // One run, ended once, with one model.
@@ -238,12 +246,9 @@ it('a run moves with its project: seen in both tabs, saved in the one, resumed i
 it('Home follows what other tabs make, rename and delete', async () => {
   const { page: first } = studio;
   await first.goto(`${studio.url}#/`);
+  const tiles = first.getByRole('region', { name: 'Your projects' }).getByRole('link');
   const names = async () => {
-    const tiles = await first
-      .getByRole('region', { name: 'Your projects' })
-      .getByRole('link')
-      .all();
-    const labels = await Promise.all(tiles.map((tile) => tile.getAttribute('aria-label')));
+    const labels = await tiles.evaluateAll((links) => links.map(({ ariaLabel }) => ariaLabel));
     return labels.map((label) => label?.replace(/^Open /, '')).sort();
   };
   await expect.poll(names, SOON).toEqual(['Birds of the copy', 'Birds of the second tab']);
@@ -280,7 +285,7 @@ it('a tab whose process crashes leaves its project free for the one that looks o
   void session.send('Page.crash').catch(() => undefined);
   await banner(onlooker, 'has let go').waitFor(SOON);
   expect(await axeFindings(onlooker)).toEqual([]);
-  await button(onlooker, 'Edit here').click();
+  await press(onlooker, 'Edit here');
   await rename(onlooker, 'Birds of the survivor');
   await expect.poll(() => stored(first), SOON).toContain('Birds of the survivor');
   await onlooker.close();

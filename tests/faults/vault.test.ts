@@ -164,6 +164,7 @@ describe('a project that is locked from the start', () => {
     await second.getByLabel('Passphrase', { exact: true }).fill(PASSPHRASE);
     await second.getByRole('button', { name: 'Unlock', exact: true }).click();
     await second.getByText(`${SECRET} project`).first().waitFor(SOON);
+    await page.bringToFront();
     await page.getByRole('button', { name: 'Lock', exact: true }).click();
     await page.getByRole('button', { name: 'Lock now' }).click();
     await second.getByRole('heading', { name: 'Locked project' }).waitFor(SOON);

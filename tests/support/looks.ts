@@ -52,6 +52,8 @@ export function crowded(): string[] {
 
 /** All of it, for the state that the page is in; what is amiss, with the state's name in front. */
 export async function amiss(page: Page, state: string): Promise<string[]> {
+  // A page behind another one draws one frame a second.
+  await page.bringToFront();
   const found: string[] = [];
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
@@ -78,7 +80,7 @@ export async function amiss(page: Page, state: string): Promise<string[]> {
 }
 
 /** Two frames, and whatever moves has come to rest. */
-async function settled(page: Page): Promise<void> {
+export async function settled(page: Page): Promise<void> {
   await page.evaluate(async () => {
     const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
     await frame();

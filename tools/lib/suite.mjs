@@ -1,5 +1,6 @@
-// Steps and Vitest projects run one after the other and counted, ending with `N passed, N failed`.
-import { spawnSync } from 'node:child_process';
+// Steps, checks and Vitest projects, run and counted, ending with `N passed, N failed`.
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureChromium } from './chromium.mjs';
@@ -17,10 +18,10 @@ export class Suite {
     this.#env = { ...process.env, CHROMIUM: chromium, CI: process.env.CI ?? 'true', ...env };
   }
 
-  step(name, action) {
+  async step(name, action) {
     const started = Date.now();
     try {
-      action();
+      await action();
       this.#passed++;
       console.log(`ok      ${name}  ${seconds(started)}`);
     } catch (error) {
@@ -29,13 +30,16 @@ export class Suite {
     }
   }
 
-  /** A command that ends with 0 when all is well. */
-  check(name, command, args) {
-    this.step(name, () => {
-      const result = spawnSync(command, args, { cwd: ROOT, stdio: 'inherit', env: this.#env });
-      if (result.status !== 0)
-        throw new Error(`${args[0]} ended with ${result.status ?? result.signal}`);
-    });
+  /** Commands that end with 0 when all is well, by name; side by side, since each keeps but one core busy. */
+  async checks(commands) {
+    const steps = Object.entries(commands).map(([name, [command, ...args]]) =>
+      this.step(name, async () => {
+        const child = spawn(command, args, { cwd: ROOT, stdio: 'inherit', env: this.#env });
+        const [code, signal] = await once(child, 'exit');
+        if (code !== 0) throw new Error(`${args[0]} ended with ${code ?? signal}`);
+      }),
+    );
+    await Promise.all(steps);
   }
 
   /** Runs one Vitest project (or some files of it) and adds its counts; one that crashes or runs nothing has failed. */

@@ -15,10 +15,10 @@ import {
   openPanel,
   unlock,
   unlockByKey,
-} from '../support/locked';
-import { openStudio } from '../support/studio';
-import type { Opened } from '../support/studio';
-import { dump, rowsOf } from '../support/stored';
+} from '../../support/locked';
+import { openStudio } from '../../support/studio';
+import type { Opened } from '../../support/studio';
+import { dump, rowsOf } from '../../support/stored';
 
 const SOON = { timeout: 60_000 };
 const NEW = 'eight loud otters sing';

@@ -3,10 +3,10 @@ import type { Page } from 'playwright-core';
 import { chromium } from 'playwright-core';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { CHROMIUM_FLAGS, ensureChromium } from '../../tools/lib/chromium.mjs';
-import { startServer } from '../../tools/lib/server.mjs';
-import { ensureBuilt } from '../../tools/lib/setup.mjs';
-import { DrillPage, harmedRun, session } from '../support/drilled';
+import { CHROMIUM_FLAGS, ensureChromium } from '../../../tools/lib/chromium.mjs';
+import { startServer } from '../../../tools/lib/server.mjs';
+import { ensureBuilt } from '../../../tools/lib/setup.mjs';
+import { DrillPage, harmedRun, session } from '../../support/drilled';
 
 let browser: Browser;
 let server: Awaited<ReturnType<typeof startServer>>;

@@ -3,14 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { PhiloxStream } from '../../src/core/philox';
-import { startServer } from '../../tools/lib/server.mjs';
-import { ensureBuilt } from '../../tools/lib/setup.mjs';
-import { largeProject } from '../support/archives';
-import { chooseOnHome, everyByteHolds } from '../support/home';
-import { newProfile, removeProfile, startBrowser } from '../support/own-browser';
-import { rounds, seed } from '../support/rounds';
-import { rowsOf } from '../support/stored';
+import { PhiloxStream } from '../../../src/core/philox';
+import { startServer } from '../../../tools/lib/server.mjs';
+import { ensureBuilt } from '../../../tools/lib/setup.mjs';
+import { largeProject } from '../../support/archives';
+import { chooseOnHome, everyByteHolds } from '../../support/home';
+import { newProfile, removeProfile, startBrowser } from '../../support/own-browser';
+import { rounds, seed } from '../../support/rounds';
+import { rowsOf } from '../../support/stored';
 
 const SOON = { timeout: 60_000 };
 
