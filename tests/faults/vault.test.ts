@@ -2,11 +2,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ensureBuilt } from '../../tools/lib/setup.mjs';
 import { startServer } from '../../tools/lib/server.mjs';
+import { axeFindings } from '../support/looks';
 import { newProfile, removeProfile, startBrowser } from '../support/own-browser';
 import type { OwnBrowser } from '../support/own-browser';
 import { searchProfile } from '../support/profile-search';
@@ -89,16 +89,6 @@ async function rename(what: string, name: string): Promise<void> {
   await page.getByText(name).first().waitFor(SOON);
 }
 
-async function expectAccessible(): Promise<void> {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: typeof axe }).axe.run(document, {
-      runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'],
-    }),
-  );
-  expect(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)])).toEqual([]);
-}
-
 async function expectNothingSeen(): Promise<void> {
   const seen = await page.evaluate(
     () => `${document.title}\n${document.documentElement.innerHTML}`,
@@ -120,12 +110,12 @@ describe('a project that is locked from the start', () => {
     await page.getByRole('button', { name: 'New locked project' }).click(SOON);
     await page.getByLabel('Passphrase', { exact: true }).fill(PASSPHRASE);
     await page.getByLabel('The same once more').fill(PASSPHRASE);
-    await expectAccessible();
+    expect(await axeFindings(page)).toEqual([]);
     await page.getByRole('button', { name: 'Make the lock' }).click();
     await page.getByRole('heading', { name: 'Your recovery key' }).waitFor(SOON);
     recoveryKey = (await page.locator('code').textContent()) ?? '';
     expect(recoveryKey).toMatch(/^(\w{4}-){8}\w{4}$/);
-    await expectAccessible();
+    expect(await axeFindings(page)).toEqual([]);
     await page.getByText('I have kept it').click();
     await page.getByRole('button', { name: 'Continue' }).click();
     await page.getByText(/goes into the locked project/).waitFor(SOON);
@@ -135,11 +125,11 @@ describe('a project that is locked from the start', () => {
 
   test('locks at a press, shows nothing of itself, and opens with the right passphrase only', async () => {
     await page.getByRole('button', { name: 'Lock', exact: true }).click();
-    await expectAccessible();
+    expect(await axeFindings(page)).toEqual([]);
     await page.getByRole('button', { name: 'Lock now' }).click();
     await page.getByRole('heading', { name: 'Locked project' }).waitFor(SOON);
     await expectNothingSeen();
-    await expectAccessible();
+    expect(await axeFindings(page)).toEqual([]);
     await unlock('seven quiet otters swam');
     await page.getByText('This passphrase does not open the project.').waitFor(SOON);
     await expectNothingSeen();

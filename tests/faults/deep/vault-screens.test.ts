@@ -2,7 +2,6 @@
  * Everything that a person does with locks, each once through the screens of the built studio: put on, shut, opened with
  * either key, changed, taken off, erased; and what a damaged record looks like.
  */
-import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
@@ -16,14 +15,13 @@ import {
   unlock,
   unlockByKey,
 } from '../../support/locked';
+import { amiss } from '../../support/looks';
 import { openStudio } from '../../support/studio';
 import type { Opened } from '../../support/studio';
 import { dump, rowsOf } from '../../support/stored';
 
 const SOON = { timeout: 60_000 };
 const NEW = 'eight loud otters sing';
-/** Where pictures of every dialog go, for those who want to look. */
-const PICTURES = process.env.TERRARIUM_PICTURES;
 
 /** Of two classes; the word is in names and cells. */
 const TABLE = [
@@ -49,28 +47,7 @@ afterAll(async () => {
 });
 
 async function looked(name: string): Promise<void> {
-  const session = await page.context().newCDPSession(page);
-  await session.send('Runtime.evaluate', { expression: axe.source });
-  await session.detach();
-  const found = await page.evaluate(async () => {
-    const runner = Reflect.get(globalThis, 'axe') as typeof axe;
-    const { violations } = await runner.run();
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
-  });
-  expect(found, name).toEqual([]);
-  if (PICTURES === undefined) return;
-  for (const [theme, width] of [
-    ['light', 1360],
-    ['light', 390],
-    ['dark', 1360],
-    ['dark', 390],
-  ] as const) {
-    await page.emulateMedia({ colorScheme: theme });
-    await page.setViewportSize({ width, height: 900 });
-    await page.screenshot({ path: `${PICTURES}/${name}-${theme}-${width}.png` });
-  }
-  await page.emulateMedia({ colorScheme: 'light' });
-  await page.setViewportSize({ width: 1360, height: 900 });
+  expect(await amiss(page, name)).toEqual([]);
 }
 
 const button = (name: string) => page.getByRole('button', { name, exact: true });
