@@ -132,30 +132,28 @@ it('no worker reaches outside, by policy and not merely by name', async () => {
   });
 });
 
-it.each(['wasm', 'webgpu'] as const)(
-  'two runs with one seed on %s are the same file, to the last bit',
-  async (executor) => {
-    ensureBuilt();
-    const runner = await openJobRunner();
-    try {
-      const job = {
-        format: 1,
-        data: { embedded: 'penguins' },
-        training: { epochs: 5 },
-        compression: 'none',
-        seed: 3,
-        executor,
-      };
-      const first = await runner.run(job, null);
-      const second = await runner.run(job, null);
-      expect(first.report.device.executor).toBe(executor);
-      expect(second.report.model.sha256).toBe(first.report.model.sha256);
-      expect(second.model.equals(first.model)).toBe(true);
-      // Not because the seed is never asked.
-      const other = await runner.run({ ...job, seed: 4 }, null);
-      expect(other.report.model.sha256).not.toBe(first.report.model.sha256);
-    } finally {
-      await runner.close();
-    }
-  },
-);
+// On the processor: job.test.ts.
+it('two runs with one seed on webgpu are the same file, to the last bit', async () => {
+  ensureBuilt();
+  const runner = await openJobRunner();
+  try {
+    const job = {
+      format: 1,
+      data: { embedded: 'penguins' },
+      training: { epochs: 5 },
+      compression: 'none',
+      seed: 3,
+      executor: 'webgpu',
+    };
+    const first = await runner.run(job, null);
+    const second = await runner.run(job, null);
+    expect(first.report.device.executor).toBe('webgpu');
+    expect(second.report.model.sha256).toBe(first.report.model.sha256);
+    expect(second.model.equals(first.model)).toBe(true);
+    // Not because the seed is never asked.
+    const other = await runner.run({ ...job, seed: 4 }, null);
+    expect(other.report.model.sha256).not.toBe(first.report.model.sha256);
+  } finally {
+    await runner.close();
+  }
+});

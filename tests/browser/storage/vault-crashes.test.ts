@@ -34,7 +34,7 @@ async function unlocked(store: Store, projectId: Id): Promise<Store> {
   return store;
 }
 
-// Each takes a minute: the other two in the long suite.
+// A key is made of a passphrase at every crash point: the other two faults are for `npm run faults`.
 const FAULTS = (['killed', 'quota', 'abort'] as const).slice(0, rounds(1, 3));
 
 describe.each(FAULTS)('every write fails once: %s', (fault) => {
