@@ -27,6 +27,21 @@ function contentPolicy(): Plugin {
   };
 }
 
+/**
+ * The kill switch, built with TERRARIUM_RETIRE_OFFLINE=1: in the place of the service worker one that removes itself and
+ * its files. Not the plugin's own, which may be ended before its files are gone.
+ */
+function retiredOffline(): Plugin {
+  return {
+    name: 'terrarium-retired-offline',
+    apply: 'build',
+    async generateBundle() {
+      const source = await readFile('workers/retired.sw.js', 'utf8');
+      this.emitFile({ type: 'asset', fileName: 'offline.sw.js', source });
+    },
+  };
+}
+
 const isolation: Record<string, string> = {};
 for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
   if (name.startsWith('Cross-Origin')) isolation[name] = String(value);
@@ -39,34 +54,34 @@ export default defineConfig({
   plugins: [
     svelte(),
     contentPolicy(),
-    VitePWA({
-      strategies: 'injectManifest',
-      srcDir: 'workers',
-      filename: 'offline.sw.ts',
-      // The page registers it itself (src/services/offline.ts).
-      injectRegister: null,
-      // Built with TERRARIUM_RETIRE_OFFLINE=1 the service worker removes itself and its caches: the kill switch.
-      selfDestroying: process.env.TERRARIUM_RETIRE_OFFLINE === '1',
-      // static/manifest.webmanifest
-      manifest: false,
-      injectManifest: {
-        globPatterns: ['**/*'],
-        // Pretrained bodies are large and wanted by few: the service worker keeps one when it is first used.
-        globIgnores: ['**/*.map', 'offline.sw.js', '.*', 'backbones/*.onnx'],
-        maximumFileSizeToCacheInBytes: 64 * 2 ** 20,
-        manifestTransforms: [
-          async (entries) => ({
-            manifest: await Promise.all(
-              entries.map(async ({ url, revision, size }) => {
-                const bytes = await readFile(join(outDir, url));
-                const sha256 = createHash('sha256').update(bytes).digest('hex');
-                return { url, revision, size, sha256, bytes: bytes.length };
+    process.env.TERRARIUM_RETIRE_OFFLINE === '1'
+      ? retiredOffline()
+      : VitePWA({
+          strategies: 'injectManifest',
+          srcDir: 'workers',
+          filename: 'offline.sw.ts',
+          // The page registers it itself (src/services/offline.ts).
+          injectRegister: null,
+          // static/manifest.webmanifest
+          manifest: false,
+          injectManifest: {
+            globPatterns: ['**/*'],
+            // Pretrained bodies are large and wanted by few: the service worker keeps one when it is first used.
+            globIgnores: ['**/*.map', 'offline.sw.js', '.*', 'backbones/*.onnx'],
+            maximumFileSizeToCacheInBytes: 64 * 2 ** 20,
+            manifestTransforms: [
+              async (entries) => ({
+                manifest: await Promise.all(
+                  entries.map(async ({ url, revision, size }) => {
+                    const bytes = await readFile(join(outDir, url));
+                    const sha256 = createHash('sha256').update(bytes).digest('hex');
+                    return { url, revision, size, sha256, bytes: bytes.length };
+                  }),
+                ),
               }),
-            ),
-          }),
-        ],
-      },
-    }),
+            ],
+          },
+        }),
   ],
   worker: { format: 'es' },
   build: {
