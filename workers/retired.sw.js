@@ -7,7 +7,10 @@ self.addEventListener('activate', (event) => {
 
 async function leave() {
   await self.registration.unregister();
-  for (const name of await caches.keys()) await caches.delete(name);
+  for (const name of await caches.keys()) {
+    // Another program of the same host has its own.
+    if (name.startsWith('terrarium-')) await caches.delete(name);
+  }
   // Their parts may be gone from the server; a run is offered to be resumed.
   const pages = await self.clients.matchAll({ type: 'window' });
   await Promise.all(pages.map((page) => page.navigate(page.url)));

@@ -268,7 +268,11 @@ function facade<Api>(
 
 type Callback = (...args: unknown[]) => unknown;
 
-function invoke(life: Incarnation, method: string, args: readonly unknown[]): Promise<unknown> {
+async function invoke(
+  life: Incarnation,
+  method: string,
+  args: readonly unknown[],
+): Promise<unknown> {
   life.line.throwIfCut();
   const sent = args.map((arg) => {
     if (typeof arg === 'function') return counted(life, arg as Callback);
@@ -276,7 +280,7 @@ function invoke(life: Incarnation, method: string, args: readonly unknown[]): Pr
   });
   const target = life.remote[method];
   if (target === undefined) throw new AppError('internal/invariant', `No worker method ${method}.`);
-  return Promise.resolve(target(...sent));
+  return target(...sent);
 }
 
 /** A proxy of the callback. The worker gives it back when the method has settled (workers/serve.ts). */

@@ -1,34 +1,20 @@
 /** Workers that die, hang and are short of memory, on the built studio (fault checks 18 and 19). */
-import type { Page } from 'playwright-core';
-import { chromium } from 'playwright-core';
-import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { CHROMIUM_FLAGS, ensureChromium } from '../../../tools/lib/chromium.mjs';
-import { startServer } from '../../../tools/lib/server.mjs';
-import { ensureBuilt } from '../../../tools/lib/setup.mjs';
 import { DrillPage, harmedRun, session } from '../../support/drilled';
+import { openStudio } from '../../support/studio';
+import type { Opened } from '../../support/studio';
 
-let browser: Browser;
-let server: Awaited<ReturnType<typeof startServer>>;
-let page: Page;
+let studio: Opened;
 
 beforeAll(async () => {
-  ensureBuilt();
-  server = await startServer();
-  browser = await chromium.launch({
-    executablePath: ensureChromium(),
-    args: [...CHROMIUM_FLAGS, '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost'],
-  });
-  page = await browser.newPage();
-});
-afterAll(async () => {
-  await browser.close();
-  await server.close();
-});
+  studio = await openStudio();
+}, 180_000);
+afterAll(() => studio.close());
 
 it('a worker that is killed, one that hangs, and memory under pressure: the run recovers with the same weights', async () => {
+  const { page, url } = studio;
   const drill = new DrillPage(page);
-  await drill.open(server.url, 'wasm');
+  await drill.open(url, 'wasm');
   await drill.start();
   await drill.harm('Kill the training worker');
   const cdp = await session(page);

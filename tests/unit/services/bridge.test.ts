@@ -198,6 +198,22 @@ describe('WorkerBridge', () => {
     expect(echo.busy).toBe(false);
   });
 
+  it('has nothing to cancel in a worker that ended at the same moment', async () => {
+    const echo = supervised({});
+    const leave = new AbortController();
+    const waits = failure(echo.api.wait('call 1', leave.signal));
+    await echo.api.echo('a');
+    const uncaught: unknown[] = [];
+    const listen = (error: unknown): void => void uncaught.push(error);
+    process.prependOnceListener('uncaughtException', listen);
+    echo.terminate();
+    leave.abort();
+    expect((await waits).code).toBe('worker/died');
+    await new Promise((resolve) => setTimeout(resolve));
+    process.off('uncaughtException', listen);
+    expect(uncaught).toEqual([]);
+  });
+
   it('gives up a call that takes longer than its method may, and no other', async () => {
     const echo = supervised({ deadlines: { hang: 30 } });
     const wait = failure(echo.api.wait('call 1'));
